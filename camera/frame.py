@@ -1,0 +1,96 @@
+"""`Frame`, one picture, and `FrameBuffer`, which holds the latest one.
+
+The frame buffer is where the capture thread and everybody else meet. It has two verbs,
+*publish* and *subscribe*, and holds one frame: a reader that was busy gets the newest
+next time, nobody queues. Called on any thread; holds its lock for a few instructions only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One encoded picture and when it was captured."""
+
+    jpeg: bytes = field(repr=False)
+    """A whole JPEG file, with its Huffman tables."""
+    sequence: int
+    """The running number of the frame in its camera, from 1; placeholders are counted too."""
+    captured_at: float
+    """When the source gave the frame: wall clock, seconds since the epoch."""
+    monotonic: float
+    """The same moment on `time.monotonic()`: ages are computed from this one."""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    live: bool = True
+    """False for a placeholder, which says that the camera has no picture and why."""
+    settled: bool = True
+    """False while the exposure of a camera that was just opened is still moving."""
+
+    @property
+    def age(self) -> float:
+        """Seconds since the frame was captured."""
+        return time.monotonic() - self.monotonic
+
+
+class FrameBuffer:
+    """The latest frame of one camera, and whom to wake when there is a newer one."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._latest: Frame | None = None
+        self._wakes: tuple[Callable[[], object], ...] = ()
+
+    @property
+    def latest(self) -> Frame | None:
+        """The newest frame, or None before the first and after `clear()`."""
+        return self._latest
+
+    def publish(self, frame: Frame) -> None:
+        """Make `frame` the latest and wake every subscriber and waiter."""
+        with self._changed:
+            self._latest = frame
+            self._changed.notify_all()
+            wakes = self._wakes
+        for wake in wakes:
+            wake()
+
+    def clear(self) -> None:
+        """Forget the latest frame, so that nobody takes an old picture for a new one."""
+        with self._changed:
+            self._latest = None
+
+    def subscribe(self, wake: Callable[[], object]) -> Callable[[], None]:
+        """Have `wake()` called after each publish; returns the function that ends it.
+
+        `wake` runs on the publishing thread and must return at once. It is a hint: calls may be
+        coalesced on their way, so read `latest` and never count them.
+        """
+        with self._changed:
+            self._wakes = (*self._wakes, wake)
+
+        def unsubscribe() -> None:
+            with self._changed:
+                self._wakes = tuple(other for other in self._wakes if other is not wake)
+
+        return unsubscribe
+
+    def wait(self, wanted: Callable[[Frame], bool], timeout: float | None = None) -> Frame | None:
+        """The first frame, from the latest on, for which `wanted` is true; None after `timeout` seconds.
+
+        Blocks the calling thread; never call it on the hub.
+        """
+
+        def found() -> Frame | None:
+            frame = self._latest
+            return frame if frame is not None and wanted(frame) else None
+
+        with self._changed:
+            return self._changed.wait_for(found, timeout)
