@@ -5,7 +5,8 @@ Plain immutable values; made on the capture thread, read on any thread.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -42,8 +43,15 @@ class Status:
     state: State
     reason: str = ""
     """One plain sentence; empty when the camera is live or off."""
-    since: float = 0.0
+    since: float = field(default_factory=time.time)
     """When the state was entered, in seconds since the epoch."""
+    monotonic: float = field(default_factory=time.monotonic)
+    """The same moment on `time.monotonic()`: a Pi's wall clock jumps by years when it finds its time."""
+
+    @property
+    def seconds(self) -> float:
+        """For how long the state has lasted."""
+        return time.monotonic() - self.monotonic
 
 
 @dataclass(frozen=True, slots=True)

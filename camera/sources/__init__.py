@@ -52,6 +52,9 @@ class Mode:
 class Source(Protocol):
     """What the capture thread needs of a source."""
 
+    retry_every: float
+    """Seconds between two attempts to open a lost source, at most: little where looking is cheap."""
+
     def open(self) -> Mode:
         """Open the source, or raise a `SourceError` whose message says what to do.
 

@@ -1,0 +1,236 @@
+"""The capture thread: the one owner of a source, and the camera's state machine.
+
+            ┌──────────── nobody wants pictures (from any state) ───────────┐
+            ▼                                                               │
+    off ──▶ opening ──▶ live ◀──▶ stalled                                   │
+               │          │          │                                      │
+               └──────▶ lost ◀───────┘   released, tried again after a back-off
+
+Opens, reads and closes the source; checks, repairs or encodes what it gives; publishes frames. Everything here
+runs on the capture thread but what is marked *any thread*. A source may hang inside its driver and take this
+thread with it: it therefore says before each call until when it will be back, and `status` is judged by that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from camera import jpeg
+from camera.demand import Demand
+from camera.errors import JpegError, SourceError, SourceLost
+from camera.exposure import Settling
+from camera.frame import Frame, FrameBuffer
+from camera.state import State, Statistics, Status
+from camera.turn import Turn
+
+if TYPE_CHECKING:
+    from camera.sources import Image, Mode, Source
+
+log = logging.getLogger("vedette.camera")
+
+_OPEN_WITHIN: Final = 20.0
+"""Seconds that `Source.open()` and `close()` may take before the thread counts as hung: FFmpeg tries for five."""
+_READ_WITHIN: Final = 4.0
+"""Seconds that `Source.read()` may take before the thread counts as hung: a source gives up after one or two."""
+_REOPEN_AFTER: Final = 10.0
+"""Seconds without a good frame after which a stalled source is released and opened again."""
+_FIRST_RETRY: Final = 0.1
+"""Seconds until the first attempt to reopen; doubled each time, up to the source's own `retry_every`."""
+_WARM_EVERY: Final = 1.0
+"""Seconds between two frames of a camera that is kept warm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to a picture between the source and the frame buffer."""
+
+    quality: int = 80
+    """JPEG quality, 1 to 100, where Vedette has to encode."""
+    turn: Turn = Turn()
+    """Rotation and flip. Turning a JPEG means decoding and encoding it."""
+    stall_after: float = 2.0
+    """Seconds without a good frame after which the camera counts as stalled."""
+    settle: float = 3.0
+    """Seconds for which a camera's exposure may keep moving after it was opened, at most."""
+
+
+class Capture(threading.Thread):
+    """The thread that owns `source`, and publishes its frames into `buffer` while there is `demand`."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        buffer: FrameBuffer,
+        demand: Demand,
+        treatment: Treatment,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`on_change` is called on the capture thread after each change of state; it must return at once."""
+        super().__init__(name=f"capture-{name}", daemon=True)
+        self._source = source
+        self._buffer = buffer
+        self._demand = demand
+        self._treatment = treatment
+        self._on_change = on_change
+        self.lock = threading.Lock()
+        """Held while the state changes: what is published under it belongs to the state it was read in."""
+        self.sequence = itertools.count(1)
+        self._status = Status(State.OFF)
+        self._mode: Mode | None = None
+        self._statistics = Statistics()
+        self._back_by = (float("inf"), "")
+        self._window = (0.0, 0)
+
+    # --- any thread -----------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """The camera's state as it looks from outside: a thread that is overdue has lost its camera."""
+        deadline, doing = self._back_by
+        overdue = time.monotonic() - deadline
+        if overdue > 0:
+            reason = f"the driver does not answer (hung while {doing})"
+            return Status(State.LOST, reason, time.time() - overdue, deadline)
+        return self._status
+
+    @property
+    def mode(self) -> Mode | None:
+        """What the source gave when it was last opened; None before the first time."""
+        return self._mode
+
+    @property
+    def statistics(self) -> Statistics:
+        """What has been counted so far."""
+        live = self.status.state is State.LIVE
+        return self._statistics if live else replace(self._statistics, fps=0.0)
+
+    # --- the capture thread ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Capture while there is demand, until it has ended."""
+        retry = _FIRST_RETRY
+        while not self._demand.ended:
+            if not self._demand.wanted:
+                self._idle()
+                retry = _FIRST_RETRY
+                continue
+            frames = self._statistics.frames
+            self._session()
+            if self._statistics.frames > frames:
+                retry = _FIRST_RETRY
+            if self._demand.wanted:
+                self._demand.pause(min(retry, self._source.retry_every))
+                retry *= 2
+        self._enter(State.OFF)
+
+    def _idle(self) -> None:
+        """Nobody wants pictures: forget the last one and sleep until somebody does."""
+        self._buffer.clear()
+        self._enter(State.OFF)
+        self._demand.wait_until_wanted()
+
+    def _session(self) -> None:
+        """Open the source and capture until it has gone or nobody wants it; it is closed afterwards."""
+        if self._status.state is State.OFF:
+            self._enter(State.OPENING)
+        try:
+            self._expect(_OPEN_WITHIN, "opening")
+            self._mode = mode = self._source.open()
+            log.debug("%s: opened: %s", self.name, mode)
+            self._count(opened=self._statistics.opened + 1)
+            self._capture(mode)
+        except SourceError as error:
+            self._enter(State.LOST, str(error))
+        except Exception as error:
+            # A defect of ours or of a library must not end capture for good, and must not be quiet.
+            log.exception("%s: unexpected error; the source is opened again", self.name)
+            self._enter(State.LOST, f"unexpected {type(error).__name__}; see the log")
+        finally:
+            self._expect(_OPEN_WITHIN, "closing")
+            self._source.close()
+            self._back_by = (float("inf"), "")
+
+    def _capture(self, mode: Mode) -> None:
+        """Read until nobody wants pictures; raises `SourceError` when there are none to be had any more."""
+        opened_at = good_at = published_at = time.monotonic()
+        settling = Settling(opened_at, self._treatment.settle if mode.settles else 0.0)
+        stall_after = max(self._treatment.stall_after, 3 / mode.fps if mode.fps else 0.0)
+        self._window = (opened_at, 0)
+        read, treat = self._source.read, self._treat
+        problem = ""
+        while self._demand.wanted:
+            self._expect(_READ_WITHIN, "reading")
+            picture = read()
+            now, wall = time.monotonic(), time.time()
+            if picture is None:
+                problem = ""
+            elif not self._demand.full_rate and now < published_at + _WARM_EVERY and self._status.state is State.LIVE:
+                good_at = now
+                continue
+            else:
+                try:
+                    data, width, height = treat(picture)
+                except JpegError as error:
+                    problem = str(error)
+                    self._count(damaged=self._statistics.damaged + 1, damage=problem)
+                else:
+                    good_at = published_at = now
+                    settled = settling.look(data, now)
+                    frame = Frame(data, next(self.sequence), wall, now, width, height, settled=settled)
+                    self._publish(frame)
+                    continue
+            silence = now - good_at
+            if silence > stall_after + _REOPEN_AFTER:
+                raise SourceLost("nothing but damaged frames" if problem else "it sends nothing")
+            if silence > stall_after:
+                self._enter(State.STALLED, f"only damaged frames: {problem}" if problem else "no frame arrives")
+
+    def _treat(self, picture: bytes | Image) -> tuple[bytes, int, int]:
+        """The JPEG to publish and its width and height; raises `JpegError` for a damaged one."""
+        turn = self._treatment.turn
+        if isinstance(picture, bytes):
+            checked = jpeg.checked(picture)
+            if not turn:
+                return checked.jpeg, checked.width, checked.height
+            picture = jpeg.decode(checked.jpeg)
+        image = turn.applied(picture)
+        return jpeg.encode(image, self._treatment.quality), image.shape[1], image.shape[0]
+
+    def _publish(self, frame: Frame) -> None:
+        started, count = self._window
+        count += 1
+        elapsed = frame.monotonic - started
+        if elapsed >= 1.0:
+            self._window = (frame.monotonic, 0)
+            self._count(frames=self._statistics.frames + 1, fps=count / elapsed)
+        else:
+            self._window = (started, count)
+            self._count(frames=self._statistics.frames + 1)
+        if self._status.state is not State.LIVE:
+            self._enter(State.LIVE)
+        self._buffer.publish(frame)
+
+    def _count(self, **changes: float | str) -> None:
+        self._statistics = replace(self._statistics, **changes)  # type: ignore[arg-type]
+
+    def _expect(self, seconds: float, doing: str) -> None:
+        self._back_by = (time.monotonic() + seconds, doing)
+
+    def _enter(self, state: State, reason: str = "") -> None:
+        """Change the state. Staying in it keeps its moment of entry, whatever the reason is now."""
+        before = self._status
+        if before.state is state and before.reason == reason:
+            return
+        with self.lock:
+            self._status = replace(before, reason=reason) if before.state is state else Status(state, reason)
+        if before.state is not state:
+            level = logging.WARNING if state in (State.LOST, State.STALLED) else logging.INFO
+            log.log(level, "%s: %s%s", self.name.removeprefix("capture-"), state, f": {reason}" if reason else "")
+        self._on_change()
