@@ -26,7 +26,7 @@ TURN = 4.0
 """Seconds in which the hand goes round."""
 
 GROUND: Colour = (43, 33, 28)
-GRID: Colour = (58, 46, 40)
+GRID: Colour = (78, 64, 56)
 FAINT: Colour = (150, 134, 124)
 WHITE: Colour = (245, 243, 240)
 AMBER: Colour = (70, 176, 250)
@@ -49,6 +49,8 @@ class Pattern:
     What is asked beyond that is brought to the nearest that can be drawn. `notice` is written into the picture and
     handed on in the `Mode`: why there is a test pattern and not a camera.
     """
+
+    retry_every = 1.0
 
     def __init__(self, wanted: Wanted, notice: str = "") -> None:
         width, height = wanted.width, wanted.height
@@ -88,11 +90,12 @@ class _Card:
     """The drawn card, and where on it the moving things go."""
 
     def __init__(self, width: int, height: int, fps: float, notice: str) -> None:
-        self._unit = unit = min(width / 16, height / 9)
-        self._image: Image = np.full((height, width, 3), GROUND, np.uint8)
+        self._unit = unit = min(width / (16 if width >= height else 9), height / 9)
+        self._image: Image = np.empty((height, width, 3), np.uint8)
+        cv2.rectangle(self._image, (0, 0), (width, height), GROUND, cv2.FILLED)
         strip = round(1.5 * unit)
         wide = width >= height * 1.15
-        margin = round(0.6 * unit) if wide else round(0.06 * width)
+        margin = round(0.6 * unit)
         room = height - strip
         self._draw_grid(room)
         self._draw_strip(room)
@@ -102,8 +105,8 @@ class _Card:
             left = round(self._centre[0] + self._radius + 1.1 * unit)
             top, bottom = 0, room
         else:
-            self._radius = min(0.24 * room, 0.38 * width)
-            self._centre = (width / 2, margin + self._radius + 0.1 * unit)
+            self._radius = min(0.25 * room, 0.42 * width)
+            self._centre = (width / 2, max(margin + self._radius, room * 0.3))
             left = margin
             top, bottom = round(self._centre[1] + self._radius), room
         self._draw_dial()
@@ -129,13 +132,15 @@ class _Card:
         return round(self._centre[0] + reach * math.sin(angle)), round(self._centre[1] - reach * math.cos(angle))
 
     def _draw_grid(self, bottom: int) -> None:
+        """Small crosses; whole lines would cost 14 KB at 720p."""
         image, step = self._image, self._unit
         height, width = image.shape[:2]
-        thick = max(1, round(step / 60))
-        for n in range(1, math.ceil(width / step)):
-            cv2.line(image, (round(n * step), 0), (round(n * step), bottom), GRID, thick)
-        for n in range(1, math.ceil(height / step)):
-            cv2.line(image, (0, round(n * step)), (width, round(n * step)), GRID, thick)
+        arm, thick = max(1, round(step / 12)), max(1, round(step / 60))
+        for column in range(1, math.ceil(width / step)):
+            for row in range(1, math.ceil(bottom / step)):
+                x, y = round(column * step), round(row * step)
+                cv2.line(image, (x - arm, y), (x + arm, y), GRID, thick)
+                cv2.line(image, (x, y - arm), (x, y + arm), GRID, thick)
 
     def _draw_strip(self, top: int) -> None:
         """The strip at the bottom: colour bars, and under them a grey scale and gratings from coarse to fine."""
@@ -148,8 +153,8 @@ class _Card:
         half = width // 2
         image[middle:, :half] = (np.arange(half) * 11 // half * 25)[:, None]
         x = np.arange(width - half)
-        period = np.array([16, 12, 8, 6, 4, 3, 2])[x * 7 // len(x)]
-        image[middle:, half:] = np.where(x % period < period / 2, 20, 235)[:, None]
+        period = np.array([32, 24, 16, 12, 8, 6, 4])[x * 7 // len(x)]
+        image[middle:, half:] = np.where(x % period < period / 2, 60, 190)[:, None]
 
     def _draw_dial(self) -> None:
         """A ring with sixty ticks around a zone plate, whose rings get finer towards the edge."""
@@ -158,8 +163,8 @@ class _Card:
         left, top = round(self._centre[0]) - plate, round(self._centre[1]) - plate
         y, x = np.ogrid[-plate : plate + 1, -plate : plate + 1]
         square = (x * x + y * y).astype(np.float32)
-        # The finest ring is six pixels wide at any size, or the plate would cost more bytes than all the rest.
-        tone = 0.5 + 0.5 * np.cos(square * (math.pi / (6 * plate)))
+        # The finest ring is twelve pixels wide at any size, or the plate would cost more bytes than all the rest.
+        tone = 0.5 + 0.5 * np.cos(square * (math.pi / (12 * plate)))
         inside = np.clip(plate - np.sqrt(square) + 0.5, 0, 1)
         part = image[top : top + 2 * plate + 1, left : left + 2 * plate + 1]
         ink = np.array(GROUND) + (np.array(FAINT, np.float32) - np.array(GROUND)) * tone[:, :, None]
