@@ -152,7 +152,7 @@ def capability(node: str) -> Capability:
         _refuse(node, capabilities, driver)
         return Capability(_string(driver), _string(card), _string(bus), _formats(handle))
     except OSError as error:
-        raise _explained(node, error) from error
+        raise explained(node, error) from error
     finally:
         os.close(handle)
 
@@ -195,6 +195,19 @@ def users(node: str) -> list[str]:
     return found
 
 
+def explained(node: str, error: OSError) -> SourceError:
+    """What a user should read when the system refused something about a device."""
+    if error.errno in _GONE:
+        return SourceMissing(f"{node} is not plugged in")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return _denied(node)
+    if error.errno == errno.EBUSY:
+        return busy(node)
+    if error.errno in (errno.ENOTTY, errno.EINVAL):
+        return SourceUnusable(f"{node} is not a camera")
+    return SourceUnusable(f"{label(node)} does not answer: {os.strerror(error.errno or 0)}")
+
+
 def _open(node: str) -> int:
     """A handle on the device; waits for udev when the node is new and not yet ours."""
     try:
@@ -209,19 +222,7 @@ def _open(node: str) -> int:
                     raise
                 time.sleep(0.05)
     except OSError as error:
-        raise _explained(node, error) from error
-
-
-def _explained(node: str, error: OSError) -> SourceError:
-    if error.errno in _GONE:
-        return SourceMissing(f"{node} is not plugged in")
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return _denied(node)
-    if error.errno == errno.EBUSY:
-        return busy(node)
-    if error.errno in (errno.ENOTTY, errno.EINVAL):
-        return SourceUnusable(f"{node} is not a camera")
-    return SourceUnusable(f"{label(node)} does not answer: {os.strerror(error.errno or 0)}")
+        raise explained(node, error) from error
 
 
 def _denied(node: str) -> SourceDenied:
