@@ -1,0 +1,5 @@
+"""`python -m web` is `vedette`."""
+
+from web.cli import main
+
+main()

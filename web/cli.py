@@ -1,0 +1,156 @@
+"""The command `vedette`: reads the line, has the work done elsewhere, and turns every error into one clear line.
+
+Runs on the main thread. OpenCV, NumPy, Flask and gevent are imported by the command that needs them, so that
+`vedette --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import click
+
+from camera.errors import SettingError, VedetteError
+from web.kinds import Flag
+from web.settings import CAMERA, SETTINGS, Setting
+
+if TYPE_CHECKING:
+    from web.configuration import Configuration
+
+F = TypeVar("F", bound=Callable[..., None])
+
+_BAD_USAGE: Final = 2
+_FAILED: Final = 1
+_INTERRUPTED: Final = 130
+
+
+def main() -> NoReturn:
+    """Run the command and end the process: 0, 1 when something failed, 2 for a bad setting or option."""
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; its exit code."""
+    code = 0
+    try:
+        # Without its standalone mode click returns the code of --help and --version.
+        code = vedette.main(list(arguments), prog_name="vedette", standalone_mode=False) or 0
+    except click.ClickException as error:
+        code = _say(error.format_message(), _BAD_USAGE)
+    except SettingError as error:
+        code = _say(str(error), _BAD_USAGE)
+    except VedetteError as error:
+        code = _say(str(error), _FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        code = _FAILED
+    return code
+
+
+def _say(sentence: str, code: int) -> int:
+    """Tell what went wrong, in one line."""
+    click.echo(f"vedette: {' '.join(sentence.split())}", err=True)
+    return code
+
+
+def _options(settings: Sequence[Setting]) -> Callable[[F], F]:
+    """Give a command `--config` and an option for each of `settings`; all are texts, read by `web.configuration`."""
+
+    def add(command: F) -> F:
+        for setting in reversed(settings):
+            flag = isinstance(setting.kind, Flag)
+            declaration = f"{setting.option}/--no-{setting.name.replace('_', '-')}" if flag else setting.option
+            command = click.option(
+                declaration,
+                setting.name,
+                default=None,
+                is_flag=flag,
+                metavar=None if flag else setting.kind.metavar,
+                help=f"{setting.help[0].upper()}{setting.help[1:]}  [{setting.kind.show(setting.default) or 'none'}]",
+            )(command)
+        return click.option("--config", metavar="FILE", help="Read the settings from this TOML file.")(command)
+
+    return add
+
+
+def _read(context: click.Context, given: Mapping[str, Any]) -> Configuration:
+    """The settings; an option may stand before the command or behind it, where it counts more."""
+    from web import configuration
+
+    before = context.parent.params if context.parent else {}
+    merged = {name: value for name, value in (*before.items(), *given.items()) if value is not None}
+    config = merged.pop("config", None)
+    options = {name: str(value) for name, value in merged.items()}
+    return configuration.read(options, config=config)
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Every setting can also be written in vedette.toml or set as a variable: VEDETTE_PORT=8000.",
+)
+@_options(SETTINGS)
+@click.version_option(version("vedette"), "--version", prog_name="vedette", message="%(prog)s %(version)s")
+@click.pass_context
+def vedette(context: click.Context, /, **given: Any) -> None:
+    """Show cameras live in the browser and to any MJPEG client.
+
+    Without a command the server is started; http://localhost:8080/ then shows the camera.
+    """
+    if context.invoked_subcommand is None:
+        settings = _read(context, given).settings
+        from web.server import serve
+
+        serve(settings)
+
+
+@vedette.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def cameras(*, as_json: bool) -> None:
+    """List the cameras of this machine: names, formats, sizes, rates, controls."""
+    from camera import devices
+
+    found = devices.cameras()
+    click.echo(devices.as_json(found) if as_json else devices.table(found))
+
+
+@vedette.command()
+@click.argument("file")
+@_options(CAMERA)
+@click.option("--camera", "name", metavar="NAME", help="Which camera, when there are several.  [the first]")
+@click.option(
+    "--timeout", type=click.FloatRange(0.1, 3600), default=10.0, metavar="SECONDS", help="Give up after this.  [10]"
+)
+@click.pass_context
+def snapshot(context: click.Context, /, file: str, name: str | None, timeout: float, **given: Any) -> None:
+    """Write one still to FILE, or to standard output for -, without a server."""
+    from web import stills
+
+    settings = _read(context, given).settings
+    wanted = name if name is not None else settings.cameras[0].name
+    names = [camera.name for camera in settings.cameras]
+    if wanted not in names:
+        raise SettingError(f"--camera {wanted}: there is no such camera; there is {', '.join(names)}")
+    stills.take(settings.cameras[names.index(wanted)], file, timeout=timeout)
+
+
+@vedette.command()
+@_options(SETTINGS)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def config(context: click.Context, /, *, as_json: bool, **given: Any) -> None:
+    """Print the settings in force and where each came from."""
+    from web import listing
+
+    found = _read(context, given)
+    click.echo(listing.as_json(found) if as_json else listing.table(found))
