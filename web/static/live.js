@@ -47,7 +47,10 @@ function connect() {
     address("stream"),
     (part) => picture.offer(part),
     (phase, message) => {
-      if (phase === "open") view.opened = Date.now();
+      if (phase === "open") {
+        view.opened = Date.now();
+        server.ask(); // who watches has just changed
+      }
       view.phase = phase;
       view.message = message;
       refresh();

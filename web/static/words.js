@@ -22,7 +22,7 @@ export function describe({ paused, phase, message, state, camera, reachable, fro
     case "away":
       return { mood: "bad", title: "Server away", detail: "Trying again", cover: ["The server is away", "Trying again…"] };
     case "full":
-      return { mood: "bad", title: "Server full", detail: "Waiting for a place", cover: ["Too many viewers", message || "Waiting for a place…"] };
+      return { mood: "bad", title: "Server full", detail: "Waiting for a place", cover: ["Too many viewers", `${message} Waiting for a place…`.trim()] };
     case "refused":
       return { mood: "bad", title: "Refused", detail: message, cover: ["The server refuses the stream", message] };
     case "open":
