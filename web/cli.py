@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
@@ -100,7 +99,7 @@ def _read(context: click.Context, given: Mapping[str, Any]) -> Configuration:
     epilog="Every setting can also be written in vedette.toml or set as a variable: VEDETTE_PORT=8000.",
 )
 @_options(SETTINGS)
-@click.version_option(version("vedette"), "--version", prog_name="vedette", message="%(prog)s %(version)s")
+@click.version_option(None, "--version", package_name="vedette", message="%(prog)s %(version)s")
 @click.pass_context
 def vedette(context: click.Context, /, **given: Any) -> None:
     """Show cameras live in the browser and to any MJPEG client.
@@ -108,13 +107,16 @@ def vedette(context: click.Context, /, **given: Any) -> None:
     Without a command the server is started; http://localhost:8080/ then shows the camera.
     """
     if context.invoked_subcommand is None:
-        settings = _read(context, given).settings
+        from web.cameras import check_sources
+
+        found = _read(context, given)
+        check_sources(found)
         from web.server import serve
 
-        serve(settings)
+        serve(found.settings)
 
 
-@vedette.command()
+@vedette.command(short_help="List the cameras of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cameras(*, as_json: bool) -> None:
     """List the cameras of this machine: names, formats, sizes, rates, controls."""
@@ -124,7 +126,7 @@ def cameras(*, as_json: bool) -> None:
     click.echo(devices.as_json(found) if as_json else devices.table(found))
 
 
-@vedette.command()
+@vedette.command(short_help="Write one still to a file, without a server.")
 @click.argument("file")
 @_options(CAMERA)
 @click.option("--camera", "name", metavar="NAME", help="Which camera, when there are several.  [the first]")
@@ -135,16 +137,21 @@ def cameras(*, as_json: bool) -> None:
 def snapshot(context: click.Context, /, file: str, name: str | None, timeout: float, **given: Any) -> None:
     """Write one still to FILE, or to standard output for -, without a server."""
     from web import stills
+    from web.cameras import check_sources
 
-    settings = _read(context, given).settings
+    found = _read(context, given)
+    check_sources(found)
+    settings = found.settings
     wanted = name if name is not None else settings.cameras[0].name
     names = [camera.name for camera in settings.cameras]
     if wanted not in names:
         raise SettingError(f"--camera {wanted}: there is no such camera; there is {', '.join(names)}")
-    stills.take(settings.cameras[names.index(wanted)], file, timeout=timeout)
+    notice = stills.take(settings.cameras[names.index(wanted)], file, timeout=timeout)
+    if notice:
+        click.echo(f"vedette: {notice}", err=True)
 
 
-@vedette.command()
+@vedette.command(short_help="Print the settings and where each came from.")
 @_options(SETTINGS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context

@@ -180,7 +180,8 @@ def _refuse_unknown_variables(environment: Mapping[str, str], cameras: Iterable[
     known |= {setting.variable_for(camera) for camera in cameras for setting in CAMERA}
     for variable in environment:
         if variable not in known:
-            raise SettingError(f"{_unknown(variable, known)}; the cameras are: {', '.join(cameras)}")
+            names = f" (the cameras are: {', '.join(cameras)})" if variable.startswith("VEDETTE_CAMERA_") else ""
+            raise SettingError(f"{_unknown(variable, known)}{names}")
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -188,7 +189,7 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     if name in {setting.name for setting in SERVER}:
         return f"{name}: belongs to the server, not to a camera; write it before the first table"
     near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ", see docs/settings.md"
+    hint = f"; did you mean {near[0]}?" if near else "; vedette config lists them all"
     return f"{_one_line(name)}: there is no such setting{hint}"
 
 

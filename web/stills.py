@@ -2,50 +2,90 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import stat
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from camera.errors import SettingError, VedetteError
+from camera.errors import FrameTimeout, SettingError, SourceError, VedetteError
+from camera.state import State
 from web.cameras import make_camera
 
 if TYPE_CHECKING:
+    from camera.camera import Camera
+    from camera.frame import Frame
     from web.settings import CameraSettings
 
 _STOP_WITHIN: Final = 3.0
 """Seconds that a camera may take to close before the process ends without it."""
 
 
-def take(settings: CameraSettings, file: str, *, timeout: float) -> None:
+def take(settings: CameraSettings, file: str, *, timeout: float) -> str:
     """Open the camera, write its first settled picture to `file` (`-`: standard output) and close it.
 
-    Raises `FrameTimeout` when none came within `timeout` seconds, `SettingError` for a place that cannot be written.
+    Returns what a user should know about the picture, or nothing. Raises `SourceError` when the camera cannot be
+    opened, `FrameTimeout` when no picture came within `timeout` seconds, `SettingError` for a file that cannot be
+    meant. Should the driver hang, the process ends here: Python must not be torn down beneath a running thread.
     """
-    if file == "-" and sys.stdout.isatty():
-        raise SettingError("-: a picture is no text for a terminal; redirect it or name a file")
-    if file != "-" and not Path(file).absolute().parent.is_dir():
-        raise SettingError(f"{file}: there is no folder {Path(file).parent}")
-    if Path(file).is_dir():
-        raise SettingError(f"{file}: is a folder; name a file in it")
+    _check(file)
+    # What the capture thread would tell the log of a server is told by the error that ends this command.
+    logging.getLogger("vedette").setLevel(logging.ERROR)
     camera = make_camera(settings)
     camera.start()
     try:
-        picture = camera.wait_frame(timeout=timeout, settled=True).jpeg
+        picture = _first_picture(camera, timeout)
         _write(picture, file)
     except VedetteError as error:
         if not camera.stop(_STOP_WITHIN):
-            print(f"vedette: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the process ends on the next line
-            _end(1)
+            _end(f"vedette: {error}", 1)
         raise
+    notice = camera.mode.notice if camera.mode else ""
     if not camera.stop(_STOP_WITHIN):
-        _end(0)
+        _end(f"vedette: {notice}" if notice else "", 0)
+    return notice
 
 
-def _end(code: int) -> None:
-    """End the process while its capture thread hangs in a driver: tearing Python down beneath it would crash."""
+def _check(file: str) -> None:
+    """Refuse a place that cannot be written before the camera is opened for it."""
+    if file == "-":
+        if sys.stdout.isatty():
+            raise SettingError("-: a picture is no text for a terminal; redirect it or name a file")
+    elif not Path(file).absolute().parent.is_dir():
+        raise SettingError(f"{file}: there is no folder {Path(file).parent}")
+    elif Path(file).is_dir():
+        raise SettingError(f"{file}: is a folder; name a file in it")
+
+
+def _first_picture(camera: Camera, timeout: float) -> bytes:
+    """The first settled JPEG; a camera that cannot be opened is not waited for, since nobody plugs it in meanwhile."""
+    deadline = time.monotonic() + timeout
+    seen = 0
+
+    def telling(frame: Frame) -> bool:
+        return frame.sequence > seen and (frame.settled or not frame.live)
+
+    with camera.watch():
+        while (left := deadline - time.monotonic()) > 0:
+            # A placeholder is published as soon as the camera is lost, so waiting for any frame sees that too.
+            frame = camera.buffer.wait(telling, left)
+            if frame is not None and frame.live:
+                return frame.jpeg
+            if frame is not None:
+                seen = frame.sequence
+            if camera.status.state is State.LOST:
+                raise SourceError(camera.status.reason)
+    raise FrameTimeout(f"{camera.name}: no picture within {timeout:g} seconds, the camera is {camera.status.state}")
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    """End the process although its capture thread hangs."""
+    if sentence:
+        sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
     sys.stdout.flush()
     os._exit(code)
 
