@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from camera import nodes
+from camera import nodes, v4l2
 from camera.errors import SourceError, SourceMissing, SourceUnusable
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def table(found: list[DeviceInfo]) -> str:
 
 
 def _camera(node: str) -> DeviceInfo:
-    capability = nodes.capability(node)
+    capability = v4l2.capability(node)
     name, card = nodes.stable_name(node), nodes.plain(capability.card)
     try:
         handle = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -147,7 +147,7 @@ def _camera(node: str) -> DeviceInfo:
         finally:
             os.close(handle)
     except OSError as error:
-        raise nodes.explained(node, error) from error
+        raise v4l2.explained(node, error) from error
     return DeviceInfo(node, name, card, capability.driver, capability.bus, formats, controls)
 
 

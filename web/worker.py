@@ -1,0 +1,77 @@
+"""The gunicorn worker: gevent's, with nothing monkey-patched. Runs in the worker process.
+
+`camera/` uses native threads, so `threading`, `time`, `queue` and `subprocess` stay what they are; only the
+listening sockets become gevent's. (Measured before this was decided: fully patched, a "thread" inside a blocking
+OpenCV call froze the hub for 0.6 s; with threads left alone, native threads that call `time.sleep` leaked
+descriptors and a lock held across a switch froze the hub.)
+
+A view may take the connection over and return `ALREADY_HANDLED`: that is how a viewer leaves gunicorn's hands.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn.workers.base_async import ALREADY_HANDLED
+from gunicorn.workers.ggevent import GeventWorker
+
+__all__ = ["ALREADY_HANDLED", "HubWorker"]
+
+
+class HubWorker(GeventWorker):  # type: ignore[misc]
+    """A `GeventWorker` that patches nothing, and ends at once when it is told to."""
+
+    sockets: list[Any]
+
+    def patch(self) -> None:
+        """Convert the listening sockets, and nothing else."""
+        self.sockets = [
+            socket.socket(listener.FAMILY, socket.SOCK_STREAM, fileno=listener.sock.detach())
+            for listener in self.sockets
+        ]
+
+    def is_already_handled(self, respiter: Any) -> bool:
+        """End gunicorn's keep-alive loop for a connection that a view has taken over."""
+        if respiter is ALREADY_HANDLED:
+            raise StopIteration
+        return False
+
+    def run(self) -> None:
+        """Serve until SIGTERM (or Ctrl-C), give the requests in hand the graceful timeout, and end.
+
+        GeventWorker's own loop looks once a second whether it should end: that alone would use up most of the
+        time a user waits for a restart. Streams need no waiting for: their viewers have left gunicorn's hands.
+        """
+        ending = Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            gevent.signal_handler(number, ending.set)
+        servers = []
+        for listener in self.sockets:
+            listener.setblocking(True)
+            pool = Pool(self.worker_connections)
+            server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
+            server.start()
+            servers.append((server, pool))
+        while self.alive and not ending.wait(1.0):
+            self.notify()
+        for server, _ in servers:
+            server.close()
+        give_up_at = time.monotonic() + self.cfg.graceful_timeout
+        while any(len(pool) for _, pool in servers) and time.monotonic() < give_up_at:
+            gevent.sleep(0.02)
+
+    def notify(self) -> None:
+        """Tell the arbiter that this process is alive; end when the arbiter is not."""
+        self.tmp.notify()
+        if self.ppid != os.getppid():
+            self.log.warning("the arbiter has gone; the worker ends")
+            self.alive = False
