@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 
 def picture(seed: int, width: int, height: int) -> NDArray[np.uint8]:
-    """A scene with soft and fine structure, as an array of shape (height, width, 3), BGR."""
+    """A scene with soft and fine structure, as an array of shape (height, width, 3), BGR.
+
+    All are equally bright, as those of a camera whose exposure has settled: a server that waits for that must
+    not go on waiting, and working, within the measured window.
+    """
     chance = np.random.default_rng(seed)
     soft = cv2.resize(chance.uniform(0, 255, (6, 8, 3)), (width, height), interpolation=cv2.INTER_CUBIC)
     grain = chance.normal(0, 20, (height // 8, width // 8, 3))
     fine = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)
-    scene: NDArray[np.uint8] = np.clip(soft + fine, 0, 255).astype(np.uint8)
+    scene: NDArray[np.uint8] = np.clip(soft + fine + (128 - (soft + fine).mean()), 0, 255).astype(np.uint8)
     return scene
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from .host import Programs
 
-LOOPBACK_WARMUP = 2.0
-"""Seconds before the window on loopback: the socket buffers have grown by then."""
+LOOPBACK_WARMUP = 3.0
+"""Seconds before the window on loopback: the socket buffers have grown, and a camera's exposure counts as settled."""
 LINK_WARMUP = 7.0
 """Seconds before the window on a link: 4 MB, what a kernel queues for a socket, take 6.4 s at 5 Mbit/s."""
 LINK_WINDOWS = 2
