@@ -54,7 +54,8 @@ def wrap(text: str, width: int, size: int, weight: int = REGULAR) -> list[str]:
     """`text` in lines of at most `width` pixels, broken between words, and inside a word that is too long alone."""
     lines: list[str] = []
     line = ""
-    for word in clean(text).split():
+    for next_word in clean(text).split():
+        word = next_word
         longer = f"{line} {word}" if line else word
         if width_of(longer, size, weight) <= width:
             line = longer
@@ -80,6 +81,6 @@ def shortened(lines: Sequence[str], count: int, width: int, size: int, weight: i
     return [*kept[:-1], last.rstrip() + "…"]
 
 
-def draw(image: Image, text: str, left: int, baseline: int, size: int, colour: Colour, weight: int = REGULAR) -> None:
-    """Draw one line of `text` onto `image`, `size` pixels high, from `left` on, standing on `baseline`."""
-    cv2.putText(image, text, (left, baseline), colour, _face(), size, weight)
+def draw(image: Image, text: str, at: tuple[int, int], size: int, colour: Colour, *, weight: int = REGULAR) -> None:
+    """Draw one line of `text` onto `image`, `size` pixels high, from `at` on: its left edge and its baseline."""
+    cv2.putText(image, text, at, colour, _face(), size, weight)

@@ -1,8 +1,8 @@
-"""The picture viewers see while a camera has none: what is wrong, and for how long. Runs on the thread that draws it."""
+"""The picture viewers see while a camera has none: what is wrong, and for how long. On any thread that draws one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -10,12 +10,19 @@ import numpy as np
 from camera import lettering
 from camera.jpeg import encode
 from camera.lettering import REGULAR, SEMIBOLD, Colour
-from camera.sources import Image
 
-SMALLEST = 32
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from camera.sources import Image
+
+SMALLEST: Final = 32
 """Pixels: below this in either direction the picture is blank."""
 
-QUALITY = 85
+QUALITY: Final = 85
+_SMALLEST_TITLE: Final = 8
+_SMALLEST_TEXT: Final = 7
+_SMALLEST_SIGN: Final = 12
 
 GROUND: Colour = (37, 29, 25)
 LINE: Colour = (66, 54, 47)
@@ -44,11 +51,11 @@ def _compose(image: Image, title: str, lines: Sequence[str]) -> None:
     room_x, room_y = width - 2 * margin, height - 2 * margin
     size = min(height / 11, width / 13)
     while True:
-        large, small = max(8, round(size)), max(7, round(size * 0.56))
+        large, small = max(_SMALLEST_TITLE, round(size)), max(_SMALLEST_TEXT, round(size * 0.56))
         titles = lettering.wrap(title, room_x, large, SEMIBOLD)
         texts = [part for line in lines for part in lettering.wrap(line, room_x, small)]
         total = _height(len(titles), large, len(texts), small)
-        if total <= room_y or (large == 8 and small == 7):
+        if total <= room_y or (large == _SMALLEST_TITLE and small == _SMALLEST_TEXT):
             break
         size *= 0.9
     if total > room_y:
@@ -57,16 +64,16 @@ def _compose(image: Image, title: str, lines: Sequence[str]) -> None:
         total = _height(len(titles), large, len(texts), small)
     sign = round(min(large * 2.2, room_y - total - large * 0.6))
     y = margin + (room_y - total) // 2
-    if sign >= 12:
+    if sign >= _SMALLEST_SIGN:
         y = margin + round(room_y - total - sign - large * 0.6) // 2
         _draw_sign(image, width // 2, y + sign // 2, sign)
         y += sign + round(large * 0.6)
     for text in titles:
-        _centred(image, text, y + large, large, WHITE, SEMIBOLD)
+        _centred(image, text, y + large, large, WHITE, weight=SEMIBOLD)
         y += round(large * 1.25)
     y += round(small * 0.45)
     for text in texts:
-        _centred(image, text, y + small, small, GREY, REGULAR)
+        _centred(image, text, y + small, small, GREY, weight=REGULAR)
         y += round(small * 1.5)
 
 
@@ -74,9 +81,9 @@ def _height(titles: int, large: int, texts: int, small: int) -> int:
     return round(large * 1.25) * titles + (round(small * 0.45) + round(small * 1.5) * texts if texts else 0)
 
 
-def _centred(image: Image, text: str, baseline: int, size: int, colour: Colour, weight: int) -> None:
+def _centred(image: Image, text: str, baseline: int, size: int, colour: Colour, *, weight: int) -> None:
     left = (image.shape[1] - lettering.width_of(text, size, weight)) // 2
-    lettering.draw(image, text, left, baseline, size, colour, weight)
+    lettering.draw(image, text, (left, baseline), size, colour, weight=weight)
 
 
 def _draw_sign(image: Image, x: int, y: int, size: int) -> None:

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 
 from camera import lettering
+from camera.errors import SourceLost
 from camera.lettering import BOLD, SEMIBOLD, Colour
 from camera.sources import Image, Mode, Wanted
 from camera.sources.pace import Pace
 
 SMALLEST = (160, 120)
 LARGEST = (3840, 2160)
-SLOWEST, FASTEST = 1.0, 120.0
+SLOWEST, FASTEST = 0.1, 120.0
 
 TURN = 4.0
 """Seconds in which the hand goes round."""
 
 GROUND: Colour = (43, 33, 28)
-GRID: Colour = (78, 64, 56)
 FAINT: Colour = (150, 134, 124)
 WHITE: Colour = (245, 243, 240)
 AMBER: Colour = (70, 176, 250)
@@ -44,7 +44,7 @@ BARS: tuple[Colour, ...] = (
 
 
 class Pattern:
-    """A test card of any size from 160x120 to 3840x2160 at 1 to 120 fps; 1280x720 at 30 when nothing is asked.
+    """A test card of any size from 160x120 to 3840x2160 at 0.1 to 120 fps; 1280x720 at 30 when nothing is asked.
 
     What is asked beyond that is brought to the nearest that can be drawn. `notice` is written into the picture and
     handed on in the `Mode`: why there is a test pattern and not a camera.
@@ -75,7 +75,8 @@ class Pattern:
 
     def read(self) -> Image | None:
         """The next picture of the pattern, when it is due."""
-        assert self._card is not None, "read() before open()"
+        if self._card is None:
+            raise SourceLost("the test pattern is not open")
         if not self._pace.wait():
             return None
         self._number += 1
@@ -97,7 +98,6 @@ class _Card:
         wide = width >= height * 1.15
         margin = round(0.6 * unit)
         room = height - strip
-        self._draw_grid(room)
         self._draw_strip(room)
         if wide:
             self._radius = min(0.4 * room, 0.19 * width)
@@ -110,13 +110,15 @@ class _Card:
             left = margin
             top, bottom = round(self._centre[1] + self._radius), room
         self._draw_dial()
-        self._draw_text(left, top, width - left - margin, bottom - top, f"{width} × {height}  {fps:g} fps", notice)
+        self._draw_text(
+            (left, top, width - left - margin, bottom - top), f"{width} \u00d7 {height}  {fps:g} fps", notice
+        )
 
     def frame(self, number: int, now: float) -> Image:
         """A new picture: the card with frame `number` and the local time of `now` (seconds since the epoch)."""
         image = self._image.copy()
         clock = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now * 1000) % 1000:03d}"
-        lettering.draw(image, clock, *self._clock, WHITE, SEMIBOLD)
+        lettering.draw(image, clock, *self._clock, WHITE, weight=SEMIBOLD)
         lettering.draw(image, f"frame {number}", *self._count, WHITE)
         self._draw_hand(image, now % TURN / TURN * math.tau)
         return image
@@ -130,17 +132,6 @@ class _Card:
         """The point at `part` of the radius, `angle` clockwise from the top."""
         reach = self._radius * part
         return round(self._centre[0] + reach * math.sin(angle)), round(self._centre[1] - reach * math.cos(angle))
-
-    def _draw_grid(self, bottom: int) -> None:
-        """Small crosses; whole lines would cost 14 KB at 720p."""
-        image, step = self._image, self._unit
-        height, width = image.shape[:2]
-        arm, thick = max(1, round(step / 12)), max(1, round(step / 60))
-        for column in range(1, math.ceil(width / step)):
-            for row in range(1, math.ceil(bottom / step)):
-                x, y = round(column * step), round(row * step)
-                cv2.line(image, (x - arm, y), (x + arm, y), GRID, thick)
-                cv2.line(image, (x, y - arm), (x, y + arm), GRID, thick)
 
     def _draw_strip(self, top: int) -> None:
         """The strip at the bottom: colour bars, and under them a grey scale and gratings from coarse to fine."""
@@ -177,8 +168,9 @@ class _Card:
             inner = 0.84 if long else 0.94
             cv2.line(image, self._on_dial(angle, inner), self._on_dial(angle, 1), colour, thick, cv2.LINE_AA)
 
-    def _draw_text(self, left: int, top: int, width: int, height: int, format_: str, notice: str) -> None:
+    def _draw_text(self, box: tuple[int, int, int, int], format_: str, notice: str) -> None:
         """The words; and where the clock and the frame number go, between them."""
+        left, top, width, height = box
         unit = self._unit
         tall = round(min(1.35 * unit, height / 5))
         heading = lettering.largest("TEST PATTERN", width, tall, BOLD)
@@ -193,14 +185,14 @@ class _Card:
         show_format = total + 1.4 * small < height and lettering.width_of(format_, small) <= width
         total += round(1.4 * small) if show_format else 0
         y = top + (height - total) // 2 + round(heading * 0.8)
-        lettering.draw(self._image, "TEST PATTERN", left, y, heading, WHITE, BOLD)
+        lettering.draw(self._image, "TEST PATTERN", (left, y), heading, WHITE, weight=BOLD)
         y += round(heading * 0.15)
         for line in words:
             y += round(1.25 * small)
-            lettering.draw(self._image, line, left, y, small, AMBER)
+            lettering.draw(self._image, line, (left, y), small, AMBER)
         y += round(0.7 * small) + clock
-        self._clock = (left, y, clock)
+        self._clock = ((left, y), clock)
         y += round(1.4 * count)
-        self._count = (left, y, count)
+        self._count = ((left, y), count)
         if show_format:
-            lettering.draw(self._image, format_, left, y + round(1.4 * small), small, FAINT)
+            lettering.draw(self._image, format_, (left, y + round(1.4 * small)), small, FAINT)

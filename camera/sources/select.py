@@ -1,21 +1,24 @@
-"""`source_for`: which source a user means. Runs anywhere; opens nothing, and imports a source only when it is chosen."""
+"""`source_for`: which source a user means. Any thread; opens nothing, and imports a source only when it is chosen."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from camera.errors import SettingError
-from camera.sources import Source, Wanted
 
-HINT = (
+if TYPE_CHECKING:
+    from camera.sources import Source, Wanted
+
+HINT: Final = (
     "give auto, pattern, a device (0, /dev/video0, /dev/v4l/by-id/…), an address (http://…, rtsp://…), "
     "a video or picture file, or a folder of pictures"
 )
 
 
 def source_for(spec: str, wanted: Wanted) -> Source:
-    """The source that `spec` means, not opened yet:
+    """The source that `spec` means, not opened yet.
 
         auto                             the first camera there is, else the test pattern
         pattern                          the test pattern
@@ -47,18 +50,18 @@ def source_for(spec: str, wanted: Wanted) -> Source:
     # A word alone is more often a misspelt kind of source than a file that is still to come.
     if not text or "\0" in text or not (path.exists() or "/" in text or path.suffix):
         raise SettingError(f"source: {text!r} is not a source and there is no such file; {HINT}")
-    from camera.sources.file import file_source
+    from camera.sources.file import FileSource
 
-    return file_source(path, wanted)
+    return FileSource(path, wanted)
 
 
 def _address(url: str, scheme: str, wanted: Wanted) -> Source:
     if scheme == "file":
         from urllib.parse import unquote, urlsplit
 
-        from camera.sources.file import file_source
+        from camera.sources.file import FileSource
 
-        return file_source(Path(unquote(urlsplit(url).path)), wanted)
+        return FileSource(Path(unquote(urlsplit(url).path)), wanted)
     if scheme in ("http", "https"):
         from camera.sources.network import HttpSource
 
