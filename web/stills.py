@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _STOP_WITHIN: Final = 3.0
 """Seconds that a camera may take to close before the process ends without it."""
 
+_INTERRUPTED_WITHIN: Final = 0.5
+"""The same after Ctrl-C: whoever presses it is waiting."""
+
 
 def take(settings: CameraSettings, file: str, *, timeout: float) -> str:
     """Open the camera, write its first settled picture to `file` (`-`: standard output) and close it.
@@ -42,6 +45,10 @@ def take(settings: CameraSettings, file: str, *, timeout: float) -> str:
     except VedetteError as error:
         if not camera.stop(_STOP_WITHIN):
             _end(f"vedette: {error}", 1)
+        raise
+    except KeyboardInterrupt:
+        if not camera.stop(_INTERRUPTED_WITHIN):
+            _end("", 130)
         raise
     notice = camera.mode.notice if camera.mode else ""
     if not camera.stop(_STOP_WITHIN):
