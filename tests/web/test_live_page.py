@@ -1,0 +1,336 @@
+"""The live page in a real Chromium, against the real server as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests.web.browser import PATIENCE, Page, open_page
+
+NOTHING = "\N{EN DASH}"
+"""What the page shows where there is nothing to say."""
+
+
+class Vedette:
+    """The server as a process, on one port for its life, so that it can come back where it was."""
+
+    def __init__(self, *arguments: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [sys.executable, "-m", "web", "--port", str(self.port), *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        # In a group of its own: what is done to it is done to its worker as well.
+        self._process = subprocess.Popen(self._command, start_new_session=True)
+        wait_until(self._answers, f"{' '.join(self._command)} does not answer")
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"{' '.join(self._command)} ended with {self._process.returncode}"
+        try:
+            self.state()
+        except urllib.error.URLError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """For a while it runs no instruction, and closes nothing."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
+
+    def state(self) -> Any:
+        """What `/state` says."""
+        with urllib.request.urlopen(f"{self.url}/state", timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    def watching(self) -> list[str]:
+        """The framing of every viewer's stream: `page`, `img` or `program`."""
+        return [viewer["framing"] for camera in self.state()["cameras"].values() for viewer in camera["viewers"]]
+
+
+def wait_until(true: Callable[[], bool], otherwise: str) -> None:
+    """Ask again until it is `true`, for as long as a slow machine may need."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
+
+
+def shape(path: Path) -> tuple[int, ...]:
+    """Height, width and channels of a saved picture."""
+    image = cv2.imread(str(path))
+    assert image is not None, f"{path.name} is no picture"
+    return tuple(image.shape)
+
+
+def size(width: int, height: int) -> str:
+    """A size as the page writes it, with a multiplication sign."""
+    return f"{width} \N{MULTIPLICATION SIGN} {height}"
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Vedette]]:
+    """Starts servers with the arguments given; they are gone after the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> Vedette:
+            server = Vedette(*arguments)
+            stack.callback(server.kill)
+            server.start()
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def server(serve: Callable[..., Vedette]) -> Vedette:
+    """A server that shows the test pattern."""
+    return serve("--source", "pattern")
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    """A browser of the test's own."""
+    with open_page(tmp_path) as page:
+        yield page
+
+
+@pytest.fixture
+def live(page: Page, server: Vedette) -> Page:
+    """The live page, once it is live."""
+    page.driver.get(server.url)
+    page.wait_text("state", "Live")
+    return page
+
+
+def test_the_picture_moves(live: Page) -> None:
+    """What the canvas shows changes, and the page says its size, rate, age and viewers."""
+    live.wait_moving()
+    live.wait_text("size", size(1280, 720))
+    live.wait_text("viewers", "1")
+    live.wait_text("age", " s")
+    wait_until(lambda: live.text("rate") not in {"", NOTHING}, "no rate is shown")
+
+
+def test_the_picture_is_as_large_as_the_window_allows(live: Page) -> None:
+    """At its own aspect, it touches either both sides of its stage or its top and bottom."""
+    for width, height in ((375, 812), (812, 375), (1280, 800), (1920, 1080)):
+        live.resize(width, height)
+        stage, picture = (
+            live.script(f"const r = document.querySelector('{it}').getBoundingClientRect(); return [r.width, r.height]")
+            for it in (".stage", "#canvas")
+        )
+        assert isinstance(stage, list)
+        assert isinstance(picture, list)
+        assert picture[0] / picture[1] == pytest.approx(16 / 9, rel=0.01)
+        assert picture[0] == pytest.approx(stage[0], abs=1) or picture[1] == pytest.approx(stage[1], abs=1)
+
+
+def test_pause_closes_the_stream_and_resume_opens_it(live: Page, server: Vedette) -> None:
+    """While paused the picture stands, the page says since when, and the server has no viewer."""
+    live.click("pause")
+    live.wait_text("tag", "Paused since")
+    assert live.text("state") == "Paused"
+    stands = live.pixels()
+    wait_until(lambda: server.watching() == [], "the stream of a paused page stays open")
+    assert live.pixels() == stands
+    live.click("pause")
+    live.wait_text("state", "Live")
+    live.wait_moving()
+    assert server.watching() == ["page"]
+
+
+def test_a_snapshot_is_saved(live: Page) -> None:
+    """The snapshot control saves a whole JPEG of the camera's size."""
+    live.click("snapshot")
+    assert shape(live.wait_download()) == (720, 1280, 3)
+
+
+def test_a_snapshot_of_a_paused_picture_is_that_picture(live: Page) -> None:
+    """While paused, what is on the screen is saved, not what the camera sees meanwhile."""
+    live.click("pause")
+    live.wait_text("state", "Paused")
+    live.click("snapshot")
+    saved = live.wait_download()
+    assert shape(saved) == (720, 1280, 3)
+    shown = live.script(
+        "const c = document.createElement('canvas'); c.width = 1280; c.height = 720; const x = c.getContext('2d');"
+        "x.drawImage(document.getElementById('canvas'), 0, 0);"
+        "return [...x.getImageData(0, 360, 1280, 1).data].filter((_, i) => i % 4 === 1)"
+    )
+    kept = cv2.imread(str(saved))
+    assert kept is not None
+    # Two decoders may round differently; a frame later the pattern differs by far more.
+    assert np.abs(kept[360, :, 1].astype(int) - np.array(shown)).max() <= 4
+
+
+def test_the_page_says_that_the_server_is_away_and_recovers(live: Page, server: Vedette) -> None:
+    """A killed server is said over a dimmed picture; when it is back the same page is live again, without a reload."""
+    live.script("window.notReloaded = true")
+    server.kill()
+    live.wait_text("cover", "The server is away")
+    live.wait_text("cover", "The picture is")
+    assert live.text("state") == "Server away"
+    assert "brightness" in live.style("canvas", "filter")
+    server.start()
+    live.wait_text("state", "Live")
+    live.wait_moving()
+    assert live.text("cover") == ""
+    assert live.style("canvas", "filter") == "none"
+    assert live.script("return window.notReloaded") is True
+
+
+def test_a_silent_connection_is_given_up(live: Page, server: Vedette) -> None:
+    """A server that stands still without closing anything is away too, and is found again when it goes on."""
+    with server.stopped():
+        live.wait_text("state", "Server away")
+    live.wait_text("state", "Live")
+    live.wait_moving()
+
+
+def test_the_page_says_that_the_camera_is_lost_and_recovers(page: Page, serve: Callable[..., Vedette]) -> None:
+    """A camera that goes away is named as lost with the reason, on the same connection until it is back."""
+    camera = serve("--source", "pattern")
+    page.driver.get(serve("--source", f"{camera.url}/stream").url)
+    page.wait_text("state", "Live")
+    camera.kill()
+    page.wait_text("state", "Lost")
+    wait_until(lambda: page.text("detail") != "", "no reason is shown")
+    assert page.text("size") == NOTHING
+    camera.start()
+    page.wait_text("state", "Live")
+    page.wait_moving()
+
+
+def test_a_full_server_is_said(page: Page, serve: Callable[..., Vedette]) -> None:
+    """A page that finds no place says so, and takes the place when there is one."""
+    server = serve("--source", "pattern", "--max-viewers", "1")
+    with urllib.request.urlopen(f"{server.url}/stream", timeout=PATIENCE):
+        page.driver.get(server.url)
+        page.wait_text("cover", "Too many viewers")
+    page.wait_text("state", "Live")
+
+
+def test_keys(live: Page) -> None:
+    """Space pauses and resumes, F fills the screen and leaves it, S saves a snapshot, also after a click."""
+    live.press(Keys.SPACE)
+    live.wait_text("state", "Paused")
+    live.press(Keys.SPACE)
+    live.wait_text("state", "Live")
+    live.press("f")
+    wait_until(lambda: live.script("return document.fullscreenElement !== null") is True, "no full screen")
+    live.press("f")
+    wait_until(lambda: live.script("return document.fullscreenElement === null") is True, "full screen stays")
+    live.click("pause")
+    live.press(Keys.SPACE)
+    live.wait_text("state", "Live")
+    live.press("s")
+    assert shape(live.wait_download()) == (720, 1280, 3)
+
+
+def test_every_control_is_reached_by_tab_and_has_a_name(live: Page) -> None:
+    """Whoever has no pointer reaches every control, sees where it is, and hears what it does."""
+    names = []
+    for _ in range(3):
+        live.press(Keys.TAB)
+        focused = live.driver.switch_to.active_element
+        names.append(focused.accessible_name)
+        assert focused.value_of_css_property("outline-style") == "solid"
+    assert names == ["Pause", "Snapshot", "Full screen"]
+
+
+def test_choice_of_camera(page: Page, serve: Callable[..., Vedette], tmp_path: Path) -> None:
+    """Another camera is chosen by click, number or arrow; the address follows, and no stream is left behind."""
+    settings = tmp_path / "vedette.toml"
+    settings.write_text('source = "pattern"\n[camera.front]\nsize = "640x480"\n[camera.back]\nsize = "320x240"\n')
+    server = serve("--config", str(settings))
+    page.driver.get(server.url)
+    page.wait_text("size", size(640, 480))
+    page.press("2")
+    page.wait_text("size", size(320, 240))
+    assert page.driver.current_url == f"{server.url}/cameras/back/"
+    page.press(Keys.ARROW_LEFT)
+    page.wait_text("size", size(640, 480))
+    page.driver.find_element("css selector", "#cameras [data-camera=back]").click()
+    page.wait_text("size", size(320, 240))
+    wait_until(lambda: server.watching() == ["page"], "streams of cameras no longer shown stay open")
+    page.driver.refresh()
+    page.wait_text("size", size(320, 240))
+
+
+def test_a_hidden_page_lets_the_camera_rest(live: Page, server: Vedette) -> None:
+    """A tab that nobody sees gives its stream up, and has it back at once when it is seen again."""
+    shown = live.driver.current_window_handle
+    live.driver.switch_to.new_window("tab")
+    wait_until(lambda: server.watching() == [], "the stream of a hidden page stays open")
+    live.driver.close()
+    live.driver.switch_to.window(shown)
+    live.wait_text("state", "Live")
+    live.wait_moving()
+
+
+def test_nothing_is_asked_of_another_host(live: Page, server: Vedette) -> None:
+    """Every request goes to the server itself, and the console has nothing to complain about."""
+    live.wait_moving()
+    live.click("pause")
+    live.click("snapshot")
+    live.wait_download()
+    assert live.hosts == {f"127.0.0.1:{server.port}"}
+    assert live.complaints == []
+
+
+def test_without_script_the_picture_is_an_image(page: Page, server: Vedette) -> None:
+    """A browser that runs no script gets the stream as an `<img>`, and the server sees it watching."""
+    page.command("Emulation.setScriptExecutionDisabled", value=True)
+    page.driver.get(server.url)
+    wait_until(lambda: server.watching() == ["img"], "no <img> watches")
+
+
+@pytest.mark.parametrize("width", [320, 375, 768, 1280])
+def test_nothing_scrolls_sideways_and_every_control_is_large_enough(live: Page, width: int) -> None:
+    """At the width of a phone as of a desktop nothing is cut off, and a thumb finds every control (44 pixels)."""
+    live.resize(width, 812)
+    assert live.script("return document.documentElement.scrollWidth") == width
+    boxes = live.script(
+        "return [...document.querySelectorAll('.controls > *')].map(e => e.getBoundingClientRect()).map("
+        "r => [r.left, r.right, r.top, r.bottom])"
+    )
+    assert isinstance(boxes, list)
+    for left, right, top, bottom in boxes:
+        assert left >= 0
+        assert right <= width
+        assert top >= 0
+        assert bottom <= 812
+        assert min(right - left, bottom - top) >= 44
