@@ -23,12 +23,8 @@ def imported(path: Path) -> Iterator[tuple[str, int]]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield (node.module or "").split(".")[0], node.lineno
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from ((each.value.split(".")[0], node.lineno) for each in node.args if is_text(each))
-
-
-def is_text(node: ast.expr) -> bool:
-    """Whether `node` is a text written out."""
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+            names = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            yield from ((name.split(".")[0], node.lineno) for name in names if isinstance(name, str))
 
 
 def test_camera_knows_nothing_of_the_web(root: Path) -> None:

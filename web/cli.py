@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import click
 
 from camera.errors import SettingError, VedetteError
+from web import __version__
 from web.kinds import Flag
 from web.settings import CAMERA, SETTINGS, Setting
 
@@ -99,7 +100,7 @@ def _read(context: click.Context, given: Mapping[str, Any]) -> Configuration:
     epilog="Every setting can also be written in vedette.toml or set as a variable: VEDETTE_PORT=8000.",
 )
 @_options(SETTINGS)
-@click.version_option(None, "--version", package_name="vedette", message="%(prog)s %(version)s")
+@click.version_option(__version__, "--version", message="%(prog)s %(version)s")
 @click.pass_context
 def vedette(context: click.Context, /, **given: Any) -> None:
     """Show cameras live in the browser and to any MJPEG client.

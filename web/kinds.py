@@ -71,26 +71,25 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """Several texts: a list in TOML, elsewhere separated by commas or spaces."""
+class HostNames:
+    """Several names of hosts, in lower case: a list in TOML, elsewhere separated by commas or spaces."""
 
-    metavar: str
-    right: str
-    pattern: str
+    metavar: str = "NAME,…"
+    right: str = "a list of host names, without port"
 
     def from_text(self, text: str) -> tuple[str, ...]:
-        """The texts in `text`."""
-        return self.from_toml(re.split(r"[,\s]+", text.strip(" ,")) if text.strip(" ,") else [])
+        """The names in `text`."""
+        return self.from_toml(text.replace(",", " ").split())
 
     def from_toml(self, value: object) -> tuple[str, ...]:
-        """The texts in the list `value`."""
+        """The names in the list `value`."""
         if not isinstance(value, list):
             raise ValueError(value)  # noqa: TRY004
-        one = Text(self.metavar, self.right, self.pattern)
-        return tuple(one.from_toml(each) for each in value)
+        one = Text(self.metavar, self.right, r"[A-Za-z0-9._-]+")
+        return tuple(one.from_toml(each).lower().removesuffix(".") for each in value)
 
     def show(self, value: object) -> str:
-        """The texts with commas between them."""
+        """The names with commas between them."""
         return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

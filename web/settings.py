@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from camera.state import Standby
 from camera.turn import Flip, Rotation
-from web.kinds import Choice, Flag, Integer, Kind, Number, Size, Text, Texts
+from web.kinds import Choice, Flag, HostNames, Integer, Kind, Number, Size, Text
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Settings:
     open: bool = _setting(False, Flag(), "everyone who reaches the port may watch, without a password")
     hosts: tuple[str, ...] = _setting(
         (),
-        Texts("NAME,…", "a list of host names, without port", r"[A-Za-z0-9._-]+"),
+        HostNames(),
         "further names by which browsers reach this server, such as that of a proxy",
     )
     max_viewers: int = _setting(1000, Integer(1, 10000), "viewers at a time; the next is told to come back later")

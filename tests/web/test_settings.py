@@ -97,7 +97,7 @@ def test_every_kind_of_value_is_read_from_file_and_text() -> None:
         host = "::"
         port = 0
         open = true
-        hosts = ["cam.example.org", "proxy"]
+        hosts = ["Cam.example.org.", "proxy"]
         max_viewers = 5
         log_level = "debug"
         source = 2
@@ -181,7 +181,7 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         ("xyzzy = 1", "vedette.toml: xyzzy: there is no such setting"),
         ("[camera.front]\nfps = 0", "vedette.toml: [camera.front]: fps = 0: must be a number from 0.1 to 240"),
         ("[camera.front]\nport = 1", "port: belongs to the server, not to a camera; write it before the first table"),
-        ("[camera.front]\nsorce = 1", "vedette.toml: [camera.front]: sorce: there is no such setting; did you mean sour"),
+        ("[camera.front]\nsorce = 1", "vedette.toml: [camera.front]: sorce: there is no such setting; did you mean"),
         ("[camera.Front]", "a camera's name must be of a-z, 0-9, - and _"),
         ('[camera."../x"]', "a camera's name must be of a-z, 0-9, - and _"),
         ("[camera.a-b]\n[camera.a_b]", "[camera.a_b]: too much like [camera.a-b]; give it another name"),
