@@ -156,7 +156,7 @@ def _unknown(node: str, error: SourceError) -> DeviceInfo:
     return DeviceInfo(node, nodes.stable_name(node), card, problem=str(error))
 
 
-def _enumerate(handle: int, request: int, struct: Any) -> Iterator[int]:  # noqa: ANN401 - a ctypes structure
+def _enumerate(handle: int, request: int, struct: Any) -> Iterator[int]:
     """Have the driver fill `struct` for index 0, 1, … until it has no more."""
     for index in range(256):
         struct.index = index

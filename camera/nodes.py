@@ -38,8 +38,8 @@ class Identity:
 
 def nodes() -> list[str]:
     """The video nodes of this machine, by number; also those that are no cameras."""
-    found = [name for name in os.listdir("/dev") if re.fullmatch(r"video\d+", name)]
-    return [f"/dev/{name}" for name in sorted(found, key=lambda name: int(name[5:]))]
+    found = [path.name for path in Path("/dev").iterdir() if re.fullmatch(r"video\d+", path.name)]
+    return [f"/dev/{name}" for name in sorted(found, key=lambda name: int(name.removeprefix("video")))]
 
 
 def identify(node: str) -> Identity:
@@ -58,7 +58,7 @@ def find(identity: Identity) -> str | None:
     camera in another port, unless it was there before, next to the one that is looked for.
     """
     if not identity.card:
-        return identity.path if os.path.exists(identity.path) else None
+        return identity.path if Path(identity.path).exists() else None
     moved = []
     for node in nodes():
         other = _identify(node)
@@ -75,12 +75,12 @@ def stable_name(node: str) -> str:
     real = os.path.realpath(node)
     for folder in ("/dev/v4l/by-id", "/dev/v4l/by-path"):
         try:
-            names = sorted(os.listdir(folder))
+            links = sorted(Path(folder).iterdir())
         except OSError:
             continue
-        for name in names:
-            if os.path.realpath(f"{folder}/{name}") == real:
-                return f"{folder}/{name}"
+        for link in links:
+            if os.path.realpath(link) == real:
+                return str(link)
     return node
 
 
@@ -125,7 +125,7 @@ def _identify(node: str) -> Identity:
 def _sysfs(node: str) -> Path | None:
     """What sysfs knows of a node, by its device number: in a container the name may be another."""
     try:
-        number = os.stat(node).st_rdev
+        number = Path(node).stat().st_rdev
     except OSError:
         return None
     folder = Path(f"/sys/dev/char/{os.major(number)}:{os.minor(number)}")

@@ -18,7 +18,6 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from camera import nodes
 from camera.errors import SourceBusy, SourceDenied, SourceError, SourceMissing, SourceUnusable
@@ -90,11 +89,11 @@ def busy(node: str) -> SourceBusy:
 
 def users(node: str) -> list[str]:
     """The programs that have the device open, as far as /proc shows them to this user."""
-    number, found = os.stat(node).st_rdev if os.path.exists(node) else 0, []
+    number, found = Path(node).stat().st_rdev if Path(node).exists() else 0, []
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
-                opened = any(os.stat(handle).st_rdev == number != 0 for handle in (process / "fd").iterdir())
+                opened = any(handle.stat().st_rdev == number != 0 for handle in (process / "fd").iterdir())
             except OSError:
                 continue
             if opened:
@@ -119,13 +118,13 @@ def explained(node: str, error: OSError) -> SourceError:
 def _open(node: str) -> int:
     """A handle on the device; waits for udev when the node is new and not yet ours."""
     try:
-        if not stat.S_ISCHR(os.stat(node).st_mode):
+        if not stat.S_ISCHR(Path(node).stat().st_mode):
             raise SourceUnusable(f"{node} is not a camera: it is not a device")
         while True:
             try:
                 return os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             except PermissionError:
-                age = time.time() - os.stat(node).st_ctime
+                age = time.time() - Path(node).stat().st_ctime
                 if not 0 <= age < _SETTLING:
                     raise
                 time.sleep(0.05)
@@ -139,7 +138,7 @@ def _denied(node: str) -> SourceDenied:
     except KeyError:
         user = str(os.geteuid())
     try:
-        group = grp.getgrgid(os.stat(node).st_gid).gr_name
+        group = grp.getgrgid(Path(node).stat().st_gid).gr_name
     except (OSError, KeyError):
         group = "video"
     if group == "root":

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from camera import nodes
+from camera import nodes, v4l2
 from camera.errors import SourceBusy, SourceError, SourceLost, SourceMissing, SourceUnusable
 from camera.sources import Image, Mode, Source, Wanted
 
@@ -32,6 +33,8 @@ _REFUSALS = 5
 """So many refused reads in a row, while the device is still there, are a camera that must be opened again."""
 _PAUSE = 0.25
 """After a pause of so many seconds between two reads the driver's buffers hold old pictures."""
+_WAITED = 0.005
+"""A grab that took so many seconds had to wait for the camera: nothing old is left."""
 _BUFFERS = 4
 """How many buffers OpenCV gives a driver."""
 _LOOK = 2.0
@@ -64,7 +67,7 @@ class Device:
         self.retry_every = _RETRY
         node = self._find()
         try:
-            formats = nodes.capability(node).formats
+            formats = v4l2.capability(node).formats
         except SourceMissing:
             raise self._missing() from None
         self.retry_every = _RETRY_REFUSED
@@ -72,8 +75,9 @@ class Device:
         capture = _opened(node)
         mode = self._configure(capture, node, fourcc)
         self._capture, self._node, self._name = capture, node, mode.name
-        if self._identity is None:
-            self._identity = nodes.identify(node)
+        identity = nodes.identify(node)
+        if self._identity is None or identity.card:
+            self._identity = identity
         self._refused, self._last, self.retry_every = 0, 0.0, _RETRY
         return mode
 
@@ -89,7 +93,7 @@ class Device:
         if got:
             self._last = began
             self._refused = 0
-            return picture.tobytes() if self._compressed else cast(Image, picture)
+            return picture.tobytes() if self._compressed else cast("Image", picture)
         self._last = 0.0
         self._explain_nothing(time.monotonic() - began)
         return None
@@ -104,7 +108,7 @@ class Device:
         if self._identity is not None and not self._is_link:
             node = nodes.find(self._identity)
         else:
-            node = os.path.realpath(self._path) if os.path.exists(self._path) else None
+            node = os.path.realpath(self._path) if Path(self._path).exists() else None
         if node is None:
             raise self._missing()
         return node
@@ -112,7 +116,7 @@ class Device:
     @property
     def _is_link(self) -> bool:
         """A link is a choice of its own: this serial number, or whatever is in this port."""
-        return self._path.startswith("/dev/v4l/") or os.path.islink(self._path)
+        return self._path.startswith("/dev/v4l/") or Path(self._path).is_symlink()
 
     def _missing(self) -> SourceMissing:
         others = [nodes.label(node) for node in nodes.nodes() if nodes.is_picture(node)]
@@ -135,7 +139,7 @@ class Device:
         if self._compressed:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         name = nodes.stable_name(node)
-        if name == node and self._name and not os.path.exists(self._name):
+        if name == node and self._name and not Path(self._name).exists():
             name = self._name  # udev has not made the link again yet
         width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         fps = max(0.0, capture.get(cv2.CAP_PROP_FPS))
@@ -145,7 +149,7 @@ class Device:
         """No picture came: return for another try, or raise SourceLost when the camera has gone."""
         name = self._name or self._path
         try:
-            nodes.capability(self._node)
+            v4l2.capability(self._node)
         except SourceMissing:
             raise SourceLost(f"{name} was unplugged") from None
         except SourceError as error:
@@ -223,7 +227,7 @@ class Auto:
         self._looked = now
         if _listing() != self._seen:
             raise SourceLost("a camera was plugged in: it is opened")
-        if any(not nodes.is_busy(node) for node in self._busy):
+        if any(not v4l2.is_busy(node) for node in self._busy):
             raise SourceLost("a camera is free again: it is opened")
 
 
@@ -232,7 +236,7 @@ def _listing() -> list[tuple[str, float]]:
     found = []
     for node in nodes.nodes():
         try:
-            found.append((node, os.stat(node).st_ctime))
+            found.append((node, Path(node).stat().st_ctime))
         except OSError:
             continue
     return found
@@ -259,9 +263,9 @@ def _opened(node: str) -> cv2.VideoCapture:
     if capture.isOpened():
         return capture
     capture.release()
-    nodes.capability(node)
-    if nodes.is_busy(node):
-        raise nodes.busy(node)
+    v4l2.capability(node)
+    if v4l2.is_busy(node):
+        raise v4l2.busy(node)
     raise SourceUnusable(f"{nodes.label(node)} cannot be started: unplug it and plug it in again")
 
 
@@ -269,8 +273,8 @@ def _drain(capture: cv2.VideoCapture) -> None:
     """Drop what the driver had buffered during a pause, so that the next picture is from now."""
     for _ in range(_BUFFERS):
         began = time.monotonic()
-        if not capture.grab() or time.monotonic() - began > 0.005:
-            return  # it had to wait: the buffers are empty
+        if not capture.grab() or time.monotonic() - began > _WAITED:
+            return
 
 
 def _notice(wanted: Wanted, width: int, height: int, fps: float) -> str:
