@@ -111,7 +111,7 @@ def test_the_installed_command_serves_the_page(address: str) -> None:
 
 
 def test_the_installed_metadata_names_what_is_needed(installed: Path) -> None:
-    """pip sees the licence and the dependencies: a new one is a decision, with its line in the changelog."""
+    """The licence and the dependencies are in the metadata: a new one is a decision, with its line in the changelog."""
     shown = run(installed / "python", "-m", "pip", "show", "vedette", cwd=installed)
     assert "License: MIT" in shown
     required = {name.lower() for name in re.findall(r"[\w-]+", re.findall(r"Requires: (.*)", shown)[0])}

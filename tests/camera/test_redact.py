@@ -17,8 +17,14 @@ from camera.redact import redact
         ("http://joe:p?ss#@cam/x", "http://***@cam/x"),
         ("RTSP://joe:hunter2@[::1]:554/", "RTSP://***@[::1]:554/"),
         ("http://cam/video.cgi?user=joe&pwd=x&res=1", "http://cam/video.cgi?user=***&pwd=***&res=1"),
-        ("http://cam/?loginuse=a&loginpas=b;access_token=c#top", "http://cam/?loginuse=***&loginpas=***;access_token=***#top"),
-        ("cannot open rtsp://a:b@cam/x: refused by http://c:d@e", "cannot open rtsp://***@cam/x: refused by http://***@e"),
+        (
+            "http://cam/?loginuse=a&loginpas=b;access_token=c#top",
+            "http://cam/?loginuse=***&loginpas=***;access_token=***#top",
+        ),
+        (
+            "cannot open rtsp://a:b@cam/x: refused by http://c:d@e",
+            "cannot open rtsp://***@cam/x: refused by http://***@e",
+        ),
         ('"http://a:b@c/d" is gone', '"http://***@c/d" is gone'),
     ],
 )

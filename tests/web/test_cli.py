@@ -186,9 +186,7 @@ def test_a_reader_that_closes_its_pipe_is_no_error() -> None:
 
 def test_ctrl_c_is_quiet() -> None:
     """A snapshot that waits for its camera ends with the shell's code for an interrupt, and says nothing."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"opening\n"
         process.send_signal(signal.SIGINT)

@@ -27,9 +27,7 @@ def written(text: str, name: str = "vedette.toml") -> Path:
     return path
 
 
-def refusal(
-    text: str = "", *, environment: dict[str, str] | None = None, options: dict[str, str] | None = None
-) -> str:
+def refusal(text: str = "", *, environment: dict[str, str] | None = None, options: dict[str, str] | None = None) -> str:
     """The one line that is said about these settings."""
     with pytest.raises(SettingError) as error:
         read(options, config=written(text), environment=environment or {})
