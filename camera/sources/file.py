@@ -27,6 +27,8 @@ STILL_FPS: Final = 1.0
 
 _ANIMATED: Final = frozenset({".gif", ".mjpg", ".mjpeg"})
 """What looks like a picture to OpenCV, but holds many."""
+_TEXT: Final = frozenset({"ANSI", "BTXT", "XBIN", "IDF"})
+"""What FFmpeg calls a text file, which it would show as a terminal does."""
 _PICTURES: Final = frozenset(
     {
         ".jpg",
@@ -108,6 +110,9 @@ class VideoFile:
             raise SourceUnusable(f"{self._path} is not a video or a picture that can be read")
         self._capture = capture
         mode = mode_of(capture, str(self._path))
+        if mode.encoding in _TEXT:
+            self.close()
+            raise SourceUnusable(f"{self._path} is not a video or a picture that can be read")
         self._pace = Pace(mode.fps or VIDEO_FPS)
         return mode
 
