@@ -208,8 +208,16 @@ def test_the_page_says_that_the_server_is_away_and_recovers(live: Page, server: 
     live.wait_text("state", "Live")
     live.wait_moving()
     assert live.text("cover") == ""
-    assert live.style("canvas", "filter") == "none"
+    wait_until(lambda: live.style("canvas", "filter") == "none", "the picture stays dimmed")
     assert live.script("return window.notReloaded") is True
+
+
+def test_a_page_of_another_version_is_replaced(live: Page) -> None:
+    """A page that was loaded before the server was updated becomes the new one by itself."""
+    live.script("window.isOld = true; document.body.dataset.version = '0.0.0'")
+    wait_until(lambda: live.script("return window.isOld") is None, "the old page stays")
+    live.wait_text("state", "Live")
+    live.wait_moving()
 
 
 def test_a_silent_connection_is_given_up(live: Page, server: Vedette) -> None:

@@ -69,11 +69,21 @@ function follow() {
 }
 
 const server = new Server(`${root}/state`, () => {
+  followVersion();
   for (const link of links) {
     link.dataset.state = server.reachable ? (server.answer.cameras[link.dataset.camera]?.state ?? "") : "";
   }
   refresh();
 });
+
+// A screen that is never touched shows the page of the server it talks to. Once for each version: a
+// cache on the way may go on giving the old page.
+function followVersion() {
+  const version = server.reachable ? server.answer.version : body.dataset.version;
+  if (version === body.dataset.version || view.pausedAt !== 0 || history.state?.reloadedFor === version) return;
+  history.replaceState({ reloadedFor: version }, "");
+  location.reload();
+}
 
 // ── what the page says ──────────────────────────────────────────────────────────────────────────
 
