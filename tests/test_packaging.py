@@ -47,17 +47,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` folder of an empty venv in which the wheel was installed.
-
-    Vedette's dependencies are those of the tests' own venv, by a path file: fetching them once more would prove
-    nothing about our wheel. The repository itself is not on that path.
-    """
+    """The `bin` folder of an empty venv in which the wheel was installed, with the dependencies that it names."""
     venv = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", venv, cwd=venv)
-    run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=venv)
-    [packages] = venv.glob("lib/python*/site-packages")
-    theirs = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "dependencies.pth").write_text("".join(f"{path}\n" for path in theirs))
+    run(venv / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=venv)
+    run(venv / "bin" / "python", "-m", "pip", "check", cwd=venv)
     return venv / "bin"
 
 
