@@ -68,10 +68,11 @@ class Credentials:
             self._count += 1
             count = f"{self._count:08x}"
             fields["response"] = hashed(f"{secret}:{nonce}:{count}:{cnonce}:auth:{request}")
-            fields["cnonce"] = cnonce
             bare = {"qop": "auth", "nc": count}
         else:
             fields["response"] = hashed(f"{secret}:{nonce}:{request}")
+        if bare or name.endswith("-sess"):
+            fields["cnonce"] = cnonce
         if "opaque" in asked:
             fields["opaque"] = asked["opaque"]
         if "algorithm" in asked:

@@ -291,7 +291,10 @@ def _address(parts: SplitResult) -> Address:
 
 def _redirected(url: str, location: str, credentials: Credentials | None) -> tuple[str, Credentials | None]:
     """Where a redirect leads, and what to say there: the password is for the server that it was given for only."""
-    target = urljoin(url, location.strip())
+    try:
+        target = urljoin(url, location.strip())
+    except ValueError as error:
+        raise SourceUnusable(f"{redact(url)} leads to what is no address: {error}") from None
     parts = _split(target)
     if parts.scheme.lower() not in PORTS:
         raise SourceUnusable(f"{redact(url)} leads to {redact(target)}: give that address itself, if it is right")
