@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vedette.camera")
 
+_NEVER: Final = float("inf")
 _OPEN_WITHIN: Final = 20.0
 """Seconds that `Source.open()` and `close()` may take before the thread counts as hung: FFmpeg tries for five."""
 _READ_WITHIN: Final = 4.0
@@ -44,6 +45,10 @@ _FIRST_RETRY: Final = 0.1
 """Seconds until the first attempt to reopen; doubled each time, up to the source's own `retry_every`."""
 _WARM_EVERY: Final = 1.0
 """Seconds between two frames of a camera that is kept warm."""
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks whether anybody still wants pictures."""
+_RATE_OVER: Final = 1.0
+"""Seconds over which the rate of frames is measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +89,23 @@ class Capture(threading.Thread):
         self.sequence = itertools.count(1)
         self._status = Status(State.OFF)
         self._mode: Mode | None = None
-        self._statistics = Statistics()
-        self._back_by = (float("inf"), "")
-        self._window = (0.0, 0)
+        self._checker = jpeg.Checker()
+        self._frames = self._damaged = self._opened = 0
+        self._damage = ""
+        self._fps = 0.0
+        self._back_by = _NEVER
+        self._doing = ""
 
     # --- any thread -----------------------------------------------------------------------------------
 
     @property
     def status(self) -> Status:
         """The camera's state as it looks from outside: a thread that is overdue has lost its camera."""
-        deadline, doing = self._back_by
-        overdue = time.monotonic() - deadline
+        back_by = self._back_by
+        overdue = time.monotonic() - back_by
         if overdue > 0:
-            reason = f"the driver does not answer (hung while {doing})"
-            return Status(State.LOST, reason, time.time() - overdue, deadline)
+            reason = f"the driver does not answer (hung while {self._doing})"
+            return Status(State.LOST, reason, time.time() - overdue, back_by)
         return self._status
 
     @property
@@ -108,8 +116,8 @@ class Capture(threading.Thread):
     @property
     def statistics(self) -> Statistics:
         """What has been counted so far."""
-        live = self.status.state is State.LIVE
-        return self._statistics if live else replace(self._statistics, fps=0.0)
+        fps = self._fps if self.status.state is State.LIVE else 0.0
+        return Statistics(fps, self._frames, self._damaged, self._damage, self._opened)
 
     # --- the capture thread ---------------------------------------------------------------------------
 
@@ -121,9 +129,9 @@ class Capture(threading.Thread):
                 self._idle()
                 retry = _FIRST_RETRY
                 continue
-            frames = self._statistics.frames
+            frames = self._frames
             self._session()
-            if self._statistics.frames > frames:
+            if self._frames > frames:
                 retry = _FIRST_RETRY
             if self._demand.wanted:
                 self._demand.pause(min(retry, self._source.retry_every))
@@ -144,7 +152,7 @@ class Capture(threading.Thread):
             self._expect(_OPEN_WITHIN, "opening")
             self._mode = mode = self._source.open()
             log.debug("%s: opened: %s", self.name, mode)
-            self._count(opened=self._statistics.opened + 1)
+            self._opened += 1
             self._capture(mode)
         except SourceError as error:
             self._enter(State.LOST, str(error))
@@ -155,73 +163,76 @@ class Capture(threading.Thread):
         finally:
             self._expect(_OPEN_WITHIN, "closing")
             self._source.close()
-            self._back_by = (float("inf"), "")
+            self._back_by = _NEVER
 
     def _capture(self, mode: Mode) -> None:
-        """Read until nobody wants pictures; raises `SourceError` when there are none to be had any more."""
-        opened_at = good_at = published_at = time.monotonic()
-        settling = Settling(opened_at, self._treatment.settle if mode.settles else 0.0)
+        """Read until nobody wants pictures; raises `SourceError` when there are none to be had any more.
+
+        Per frame it does as little as it can: at 30 frames a second each step runs with cold caches.
+        """
+        now = good_at = published_at = window_at = time.monotonic()
+        look_at = 0.0
+        window_frames = self._frames
+        settling = Settling(now, self._treatment.settle if mode.settles else 0.0)
         stall_after = max(self._treatment.stall_after, 3 / mode.fps if mode.fps else 0.0)
-        self._window = (opened_at, 0)
-        read, treat = self._source.read, self._treat
-        problem = ""
-        while self._demand.wanted:
-            self._expect(_READ_WITHIN, "reading")
+        demand, read = self._demand, self._source.read
+        self._expect(_READ_WITHIN, "reading")
+        while True:
+            if now >= look_at:
+                if not demand.wanted:
+                    return
+                look_at = now + _LOOK_EVERY
+            self._back_by = now + _READ_WITHIN
             picture = read()
-            now, wall = time.monotonic(), time.time()
-            if picture is None:
-                problem = ""
-            elif not self._demand.full_rate and now < published_at + _WARM_EVERY and self._status.state is State.LIVE:
-                good_at = now
-                continue
-            else:
-                try:
-                    data, width, height = treat(picture)
-                except JpegError as error:
-                    problem = str(error)
-                    self._count(damaged=self._statistics.damaged + 1, damage=problem)
-                else:
+            now = time.monotonic()
+            if picture is not None:
+                if demand.resting and now < published_at + _WARM_EVERY and self._status.state is State.LIVE:
+                    good_at = now
+                    continue
+                if self._publish(picture, now, settling):
                     good_at = published_at = now
-                    settled = settling.look(data, now)
-                    frame = Frame(data, next(self.sequence), wall, now, width, height, settled=settled)
-                    self._publish(frame)
+                    if now >= window_at + _RATE_OVER:
+                        self._fps = (self._frames - window_frames) / (now - window_at)
+                        window_at, window_frames = now, self._frames
                     continue
             silence = now - good_at
-            if silence > stall_after + _REOPEN_AFTER:
-                raise SourceLost("nothing but damaged frames" if problem else "it sends nothing")
             if silence > stall_after:
-                self._enter(State.STALLED, f"only damaged frames: {problem}" if problem else "no frame arrives")
+                why = "no frame arrives" if picture is None else f"only damaged frames arrive: {self._damage}"
+                if silence > stall_after + _REOPEN_AFTER:
+                    raise SourceLost(why)
+                self._enter(State.STALLED, why)
+
+    def _publish(self, picture: bytes | Image, now: float, settling: Settling) -> bool:
+        """Publish `picture` as a frame; False when it is damaged."""
+        wall = time.time()
+        try:
+            data, width, height = self._treat(picture)
+        except JpegError as error:
+            self._damaged += 1
+            self._damage = str(error)
+            return False
+        settled = settling.settled or settling.look(data, now)
+        frame = Frame(data, next(self.sequence), wall, now, width, height, True, settled)
+        self._frames += 1
+        if self._status.state is not State.LIVE:
+            self._enter(State.LIVE)
+        self._buffer.publish(frame)
+        return True
 
     def _treat(self, picture: bytes | Image) -> tuple[bytes, int, int]:
         """The JPEG to publish and its width and height; raises `JpegError` for a damaged one."""
         turn = self._treatment.turn
         if isinstance(picture, bytes):
-            checked = jpeg.checked(picture)
+            checked = self._checker.check(picture)
             if not turn:
-                return checked.jpeg, checked.width, checked.height
+                return checked
             picture = jpeg.decode(checked.jpeg)
         image = turn.applied(picture)
         return jpeg.encode(image, self._treatment.quality), image.shape[1], image.shape[0]
 
-    def _publish(self, frame: Frame) -> None:
-        started, count = self._window
-        count += 1
-        elapsed = frame.monotonic - started
-        if elapsed >= 1.0:
-            self._window = (frame.monotonic, 0)
-            self._count(frames=self._statistics.frames + 1, fps=count / elapsed)
-        else:
-            self._window = (started, count)
-            self._count(frames=self._statistics.frames + 1)
-        if self._status.state is not State.LIVE:
-            self._enter(State.LIVE)
-        self._buffer.publish(frame)
-
-    def _count(self, **changes: float | str) -> None:
-        self._statistics = replace(self._statistics, **changes)  # type: ignore[arg-type]
-
     def _expect(self, seconds: float, doing: str) -> None:
-        self._back_by = (time.monotonic() + seconds, doing)
+        self._doing = doing
+        self._back_by = time.monotonic() + seconds
 
     def _enter(self, state: State, reason: str = "") -> None:
         """Change the state. Staying in it keeps its moment of entry, whatever the reason is now."""

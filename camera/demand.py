@@ -25,6 +25,8 @@ class Demand:
         self._watchers = 0
         self._left_at = -linger
         self._ended = False
+        self.resting = standby is Standby.WARM
+        """True while one frame a second is enough: kept warm, and nobody watches."""
 
     @property
     def watchers(self) -> int:
@@ -40,6 +42,7 @@ class Demand:
         """Take a lease: somebody wants every frame."""
         with self._changed:
             self._watchers += 1
+            self.resting = False
             self._changed.notify_all()
 
     def leave(self) -> None:
@@ -47,6 +50,7 @@ class Demand:
         with self._changed:
             self._watchers -= 1
             self._left_at = time.monotonic()
+            self.resting = self.standby is Standby.WARM and not self._watchers
 
     @contextmanager
     def lease(self) -> Iterator[None]:
@@ -71,11 +75,6 @@ class Demand:
         if self._watchers or self.standby is not Standby.OFF:
             return True
         return time.monotonic() - self._left_at < self._linger
-
-    @property
-    def full_rate(self) -> bool:
-        """Whether every frame should be published, rather than one a second."""
-        return self._watchers > 0 or self.standby is not Standby.WARM
 
     def wait_until_wanted(self) -> None:
         """Block until the source should be open, or the end."""

@@ -44,9 +44,9 @@ class FrameBuffer:
     """The latest frame of one camera, and whom to wake when there is a newer one."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
         self._latest: Frame | None = None
         self._wakes: tuple[Callable[[], object], ...] = ()
+        self._subscribing = threading.Lock()
 
     @property
     def latest(self) -> Frame | None:
@@ -54,30 +54,26 @@ class FrameBuffer:
         return self._latest
 
     def publish(self, frame: Frame) -> None:
-        """Make `frame` the latest and wake every subscriber and waiter."""
-        with self._changed:
-            self._latest = frame
-            self._changed.notify_all()
-            wakes = self._wakes
-        for wake in wakes:
+        """Make `frame` the latest and wake all subscribers. Takes no lock: a store and a few calls."""
+        self._latest = frame
+        for wake in self._wakes:
             wake()
 
     def clear(self) -> None:
         """Forget the latest frame, so that nobody takes an old picture for a new one."""
-        with self._changed:
-            self._latest = None
+        self._latest = None
 
     def subscribe(self, wake: Callable[[], object]) -> Callable[[], None]:
         """Have `wake()` called after each publish; returns the function that ends it.
 
-        `wake` runs on the publishing thread and must return at once. It is a hint: calls may be
-        coalesced on their way, so read `latest` and never count them.
+        `wake` runs on the publishing thread and must return at once. It is a hint: calls may be coalesced on
+        their way, and one more may come while it is being ended. So read `latest`, and never count them.
         """
-        with self._changed:
+        with self._subscribing:
             self._wakes = (*self._wakes, wake)
 
         def unsubscribe() -> None:
-            with self._changed:
+            with self._subscribing:
                 self._wakes = tuple(other for other in self._wakes if other is not wake)
 
         return unsubscribe
@@ -87,10 +83,17 @@ class FrameBuffer:
 
         Blocks the calling thread; never call it on the hub.
         """
-
-        def found() -> Frame | None:
-            frame = self._latest
-            return frame if frame is not None and wanted(frame) else None
-
-        with self._changed:
-            return self._changed.wait_for(found, timeout)
+        published = threading.Event()
+        wake = published.set
+        unsubscribe = self.subscribe(wake)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                published.clear()
+                frame = self._latest
+                if frame is not None and wanted(frame):
+                    return frame
+                if not published.wait(None if deadline is None else deadline - time.monotonic()):
+                    return None
+        finally:
+            unsubscribe()

@@ -20,8 +20,8 @@ SMALLEST: Final = 32
 """Pixels: below this in either direction the picture is blank."""
 
 QUALITY: Final = 85
-_SMALLEST_TITLE: Final = 8
-_SMALLEST_TEXT: Final = 7
+_SMALLEST_TITLE: Final = 10
+_SMALLEST_TEXT: Final = 9
 _SMALLEST_SIGN: Final = 12
 
 GROUND: Colour = (37, 29, 25)

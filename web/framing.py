@@ -20,7 +20,10 @@ BOUNDARY: Final = "boundarydonotcross"
 """mjpg-streamer's and ustreamer's: some clients know no other. Unquoted and without dashes, for others."""
 _MULTIPART: Final = f"multipart/x-mixed-replace;boundary={BOUNDARY}"
 _DELIMITER: Final = f"--{BOUNDARY}\r\n".encode()
+_CLOSING: Final = b"\r\n" + _DELIMITER
 _IMAGE_HEADERS: Final = b"Content-Type: image/jpeg\r\n\r\n"
+_PROGRAM_HEADERS: Final = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\nX-Timestamp: %.6f\r\n\r\n"
+_PAGE_HEADERS: Final = _PROGRAM_HEADERS[:-2] + b"X-Vedette-Sequence: %d\r\nX-Vedette-State: %s\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +41,18 @@ class Framing:
 
 def _program_part(frame: Frame, state: str) -> bytes:
     del state
-    headers = (
-        f"Content-Type: image/jpeg\r\nContent-Length: {len(frame.jpeg)}\r\nX-Timestamp: {frame.captured_at:.6f}\r\n\r\n"
-    )
-    return b"".join((headers.encode(), frame.jpeg, b"\r\n", _DELIMITER))
+    headers = _PROGRAM_HEADERS % (len(frame.jpeg), frame.captured_at)
+    return b"".join((headers, frame.jpeg, _CLOSING))
 
 
 def _page_part(frame: Frame, state: str) -> bytes:
-    headers = (
-        f"Content-Type: image/jpeg\r\nContent-Length: {len(frame.jpeg)}\r\nX-Timestamp: {frame.captured_at:.6f}\r\n"
-        f"X-Vedette-Sequence: {frame.sequence}\r\nX-Vedette-State: {state}\r\n\r\n"
-    )
-    return b"".join((headers.encode(), frame.jpeg, b"\r\n", _DELIMITER))
+    headers = _PAGE_HEADERS % (len(frame.jpeg), frame.captured_at, frame.sequence, state.encode())
+    return b"".join((headers, frame.jpeg, _CLOSING))
 
 
 def _img_part(frame: Frame, state: str) -> bytes:
     del state
-    return b"".join((frame.jpeg, b"\r\n", _DELIMITER, _IMAGE_HEADERS))
+    return b"".join((frame.jpeg, _CLOSING, _IMAGE_HEADERS))
 
 
 PROGRAM: Final = Framing("program", _MULTIPART, _DELIMITER, _program_part)

@@ -29,20 +29,14 @@ _MIN_RTT_AT: Final = 148
 _DELIVERY_RATE_AT: Final = 160
 """Offset of `tcpi_delivery_rate` (bytes per second)."""
 
-_answer = bytearray(4)
-_order = sys.byteorder
-
-
-def unacknowledged(descriptor: int) -> int:
-    """Bytes that are written to the TCP socket `descriptor` and not acknowledged by the peer."""
-    ioctl(descriptor, _SIOCOUTQ, _answer)
-    return int.from_bytes(_answer, _order)
+_answer: Final = bytearray(4)
+_NOTHING: Final = bytes(4)
 
 
 def has_room(sock: socket.socket) -> bool:
     """Whether a frame sent into `sock` now would start on its way at once, and not wait behind older ones."""
-    queued = unacknowledged(sock.fileno())
-    return queued == 0 or queued <= in_flight_allowance(sock)
+    ioctl(sock, _SIOCOUTQ, _answer)  # asked for each viewer and frame: most have nothing queued
+    return _answer == _NOTHING or int.from_bytes(_answer, sys.byteorder) <= in_flight_allowance(sock)
 
 
 def in_flight_allowance(sock: socket.socket) -> float:

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from camera.errors import SourceDenied, SourceError, SourceLost, SourceMissing, SourceUnusable
 from camera.redact import redact
 from camera.sources.challenge import Credentials
+from camera.sources.chunks import Chunks
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -32,7 +33,6 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/[0-9.]+ +([0-9]{3})(?: +([^\r\n]*))?\r?
 _BLANK_LINE: Final = re.compile(rb"\n\r?\n")
 _DIGITS: Final = 15
 """Of a length, at most."""
-_CHUNK_LINE_LIMIT: Final = 4096
 _AT_ONCE: Final = 256 * 1024
 
 Address = tuple[str, str, int]
@@ -99,7 +99,7 @@ class Response:
         self._ended = False
         status_line, self.headers = self._head(deadline)
         self.status, self.reason = status_line
-        self._chunks = _Chunks() if "chunked" in self.headers.get("Transfer-Encoding", "").lower() else None
+        self._chunks = Chunks() if "chunked" in self.headers.get("Transfer-Encoding", "").lower() else None
         length = self.headers.get("Content-Length", "")
         self._left = int(length) if self._chunks is None and length.isdecimal() and len(length) <= _DIGITS else None
         if self.headers.get_content_maintype() == "multipart":
@@ -172,41 +172,6 @@ class Response:
             return status, http.client.parse_headers(io.BytesIO(head.split(b"\n", 1)[1]))
         except http.client.HTTPException as error:
             raise SourceUnusable(f"{self._name} does not speak HTTP: {error}") from None
-
-
-class _Chunks:
-    """Takes the chunked coding (RFC 9112, 7.1) off a body."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._left = 0
-        self._first = True
-        self.ended = False
-
-    def feed(self, data: bytes) -> bytes:
-        """The part of the body in `data`; raises ValueError for what is no chunk."""
-        self._buffer += data
-        body = bytearray()
-        while self._buffer and not self.ended:
-            if self._left:
-                body += self._buffer[: self._left]
-                taken = min(self._left, len(self._buffer))
-                self._left -= taken
-                del self._buffer[:taken]
-                continue
-            end = self._buffer.find(b"\n", 0 if self._first else 2)
-            if end < 0:
-                if len(self._buffer) > _CHUNK_LINE_LIMIT:
-                    raise ValueError("a chunk has no size")
-                break
-            line = bytes(self._buffer[:end]).strip().partition(b";")[0].strip()
-            del self._buffer[: end + 1]
-            if not line or not all(digit in b"0123456789abcdefABCDEF" for digit in line) or len(line) > _DIGITS:
-                raise ValueError("a chunk has no size")
-            self._left = int(line, 16)
-            self._first = False
-            self.ended = self._left == 0
-        return bytes(body)
 
 
 def _ask(url: str, credentials: Credentials | None, deadline: float) -> Response:
