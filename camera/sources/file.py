@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from camera.errors import SourceError, SourceLost, SourceUnusable
-from camera.sources import Image, Mode, Source, Wanted
 from camera.sources.ffmpeg import mode_of, opened
 from camera.sources.pace import Pace
 from camera.sources.path import RETRY_EVERY, kind_of
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import cv2
+
+    from camera.sources import Image, Mode, Source, Wanted
 
 VIDEO_FPS: Final = 25.0
 """The rate of a video that does not tell its own."""
