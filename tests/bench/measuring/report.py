@@ -7,6 +7,8 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING
 
+from .parts import LINK_WINDOWS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -30,12 +32,15 @@ def table(rows: list[list[str]]) -> str:
 def host_lines(host: Host, bench: Bench, load_before: float) -> str:
     """What was measured, on what."""
     versions = ", ".join(f"{name} {version}" for name, version in host.versions.items())
+    busy = ""
+    if load_before > host.cores / 2:
+        busy = "\nTHE HOST WAS BUSY BEFORE THE RUN: rates, ages and CPU include its noise; repeat on a quiet one"
     return (
         f"{host.cores} cores {host.machine}, kernel {host.kernel}, TCP {bench.congestion or host.congestion_control}, "
         f"load average before the run {load_before:.2f}\n"
         f"{versions}\n"
         f"{bench.camera.width}x{bench.camera.height} at {bench.camera.fps}/s, "
-        f"{bench.rounds} rounds of {bench.seconds:g} s (links {2 * bench.seconds:g} s), medians"
+        f"{bench.rounds} rounds of {bench.seconds:g} s (links {LINK_WINDOWS * bench.seconds:g} s), medians{busy}"
     )
 
 
