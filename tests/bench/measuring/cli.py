@@ -99,7 +99,7 @@ def main() -> int:
         print(f"fanout: there is no part {error}", file=sys.stderr)
         return 2
     servers, problems = chosen_servers(options)
-    problems += host.missing(["cc"]) + allow_many_files()
+    problems += host.missing(["cc"]) + allow_many_files() + host.congestion_problems(options.congestion)
     if problems:
         for problem in problems:
             print(f"fanout: {problem}", file=sys.stderr)

@@ -62,6 +62,17 @@ def links_impossible() -> list[str]:
     return reasons
 
 
+def congestion_problems(wanted: str | None) -> list[str]:
+    """Why the congestion control `wanted` cannot be chosen in a namespace, one line; empty when it can.
+
+    The kernel lets a namespace choose only from the host's allowed ones. The bench does not change the host.
+    """
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control").read_text().split()
+    if wanted is None or wanted in allowed:
+        return []
+    return [f"--congestion {wanted}: this host allows a namespace only {', '.join(allowed)}"]
+
+
 def find_vedette() -> Path | None:
     """The `vedette` beside this Python, else in the tree's own virtual environment, else on the path."""
     tree = Path(__file__).resolve().parents[3]
