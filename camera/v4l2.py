@@ -152,7 +152,7 @@ def _denied(node: str) -> SourceDenied:
 def _refuse(node: str, capabilities: int, driver: bytes) -> None:
     """Raise SourceUnusable for a video node that is not a camera."""
     # A Raspberry Pi's ISP and codec offer capture nodes that give back what a program puts in.
-    if capabilities & (_M2M | _M2M_MPLANE | _VIDEO_OUTPUT) or driver.startswith((b"bcm2835-isp", b"bcm2835-codec")):
+    if capabilities & (_M2M | _M2M_MPLANE) or driver.startswith((b"bcm2835-isp", b"bcm2835-codec")):
         raise SourceUnusable(f"{nodes.label(node)} is not a camera: it converts pictures")
     if not capabilities & _VIDEO_CAPTURE:
         if capabilities & _META_CAPTURE:
@@ -161,6 +161,9 @@ def _refuse(node: str, capabilities: int, driver: bytes) -> None:
             ]
             instead = f": use {pictures[0]}" if pictures else ""
             raise SourceUnusable(f"{nodes.label(node)} gives metadata, not pictures{instead}")
+        if capabilities & _VIDEO_OUTPUT:
+            # What a loopback device says of itself (exclusive_caps) while no program feeds it.
+            raise SourceUnusable(f"{nodes.label(node)} has no pictures: the program that feeds it is not running")
         raise SourceUnusable(f"{nodes.label(node)} is not a camera: it cannot capture")
     if capabilities & _IO_MC:
         raise SourceUnusable(

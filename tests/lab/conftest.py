@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -71,6 +72,30 @@ class LabCamera:
     resume: Callable[[], object]
     node: Callable[[], str | None]
     """Where its picture is now; None while it is unplugged."""
+    removable: bool = True
+    """False for a camera whose node stays: unplugged is without a signal then."""
+
+    def pull(self) -> float:
+        """Unplug it; when its node went, on `time.monotonic()` (the command takes much longer than that)."""
+        node = self.node()
+        assert node is not None
+        return self._watched(self.unplug, lambda: not Path(node).exists())
+
+    def push(self) -> float:
+        """Plug it in; when a new node came, on `time.monotonic()`."""
+        before = _nodes()
+        return self._watched(self.plug, lambda: bool(_nodes() - before))
+
+    def _watched(self, change: Callable[[], object], happened: Callable[[], bool]) -> float:
+        hand = threading.Thread(target=change)
+        hand.start()
+        while hand.is_alive():
+            if self.removable and happened():
+                at = time.monotonic()
+                hand.join()
+                return at
+            time.sleep(0.002)
+        return time.monotonic()
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
@@ -85,6 +110,10 @@ class LabCamera:
             assert self.node() not in (None, node)
         finally:
             os.close(handle)
+
+
+def _nodes() -> set[str]:
+    return {path.name for path in Path("/dev").glob("video*")}
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +198,21 @@ def loopback() -> LabCamera:
         stall=lambda: _cam("feed", "stall"),
         resume=lambda: _cam("feed", "resume"),
         node=lambda: "/dev/video10",
+        removable=False,
     )
     camera.plug()
+    return camera
+
+
+@pytest.fixture(params=["usb", "vivid", "loopback"])
+def any_camera(request: pytest.FixtureRequest) -> LabCamera:
+    """Each of the lab's cameras in turn."""
+    camera: LabCamera = request.getfixturevalue(request.param)
+    return camera
+
+
+@pytest.fixture(params=["usb", "vivid"])
+def pluggable(request: pytest.FixtureRequest) -> LabCamera:
+    """Each of the cameras that can be unplugged while they are open."""
+    camera: LabCamera = request.getfixturevalue(request.param)
     return camera

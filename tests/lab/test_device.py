@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,34 +29,6 @@ if TYPE_CHECKING:
 
 USB_LINK = "/dev/v4l/by-id/usb-v4l2-lab_Lab_USB_Camera_LAB0000-video-index0"
 Figures = Callable[[str, float], None]
-
-
-@pytest.fixture
-def opened() -> Iterator[Callable[[Device | Auto], Device | Auto]]:
-    """Closes what a test has opened, whatever becomes of the test."""
-    devices: list[Device | Auto] = []
-
-    def note(device: Device | Auto) -> Device | Auto:
-        devices.append(device)
-        return device
-
-    yield note
-    for device in devices:
-        device.close()
-
-
-@pytest.fixture(params=["usb", "vivid", "loopback"])
-def any_camera(request: pytest.FixtureRequest) -> LabCamera:
-    """Each of the lab's cameras in turn."""
-    camera: LabCamera = request.getfixturevalue(request.param)
-    return camera
-
-
-@pytest.fixture(params=["usb", "vivid"])
-def pluggable(request: pytest.FixtureRequest) -> LabCamera:
-    """Each of the cameras that can be unplugged while they are open."""
-    camera: LabCamera = request.getfixturevalue(request.param)
-    return camera
 
 
 def spec(camera: LabCamera) -> str:
@@ -435,3 +407,47 @@ def test_auto_takes_a_camera_that_comes_and_keeps_to_it(usb: LabCamera, cam: Cal
         for node in others:
             Path(f"/dev/hidden-{Path(node).name}").rename(node)
         subprocess.run(["cam", "usb", "unplug", "--port", "1"], check=False, capture_output=True)
+
+
+def test_auto_waits_for_a_camera_that_is_in_use(usb: LabCamera) -> None:
+    """A camera that another program has is named beside the test pattern, and taken when it is free."""
+    others = [node for node in ("/dev/video0", "/dev/video10") if node != spec(usb)]
+    auto, holder = Auto(Wanted(640, 480)), Device(spec(usb), Wanted(640, 480))
+    try:
+        for node in others:
+            Path(node).rename(f"/dev/hidden-{Path(node).name}")
+        holder.open()
+        holder.read()
+        mode = auto.open()
+        assert mode.encoding == "pattern"
+        assert "No camera could be opened: " in mode.notice
+        assert "in use by this program" in mode.notice
+        holder.close()
+        with pytest.raises(SourceLost, match="free again"):  # noqa: PT012 - one of the reads
+            for _ in range(300):
+                auto.read()
+        assert auto.open().name == USB_LINK
+    finally:
+        holder.close()
+        auto.close()
+        for node in others:
+            Path(f"/dev/hidden-{Path(node).name}").rename(node)
+
+
+def test_after_a_pause_the_next_picture_is_new(any_camera: LabCamera) -> None:
+    """What the driver had buffered while nobody read is dropped: what you see is now."""
+    import cv2
+
+    device = Device(spec(any_camera), Wanted(640, 480))
+    device.open()
+    try:
+        for _ in range(5):
+            device.read()
+        time.sleep(1.5)
+        before = time.monotonic()
+        assert device.read() is not None
+        assert device._capture is not None
+        captured = device._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # the driver's clock is the monotonic one
+        assert captured > before - 0.2
+    finally:
+        device.close()
