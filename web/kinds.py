@@ -62,7 +62,7 @@ class Text:
         if self.integers and isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str):
-            raise ValueError(value)  # noqa: TRY004 - one kind of error for a value that is not right
+            raise ValueError(value)
         return self.from_text(value)
 
     def show(self, value: object) -> str:
@@ -84,7 +84,7 @@ class HostNames:
     def from_toml(self, value: object) -> tuple[str, ...]:
         """The names in the list `value`."""
         if not isinstance(value, list):
-            raise ValueError(value)  # noqa: TRY004
+            raise ValueError(value)
         one = Text(self.metavar, self.right, r"[A-Za-z0-9._-]+")
         return tuple(one.from_toml(each).lower().removesuffix(".") for each in value)
 
@@ -183,7 +183,7 @@ class Number:
     def from_toml(self, value: object) -> float:
         """The number."""
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise ValueError(value)  # noqa: TRY004
+            raise ValueError(value)
         # The comparison comes first: math.isfinite() cannot take the largest whole numbers that TOML can hold.
         if not self.minimum <= value <= self.maximum or not math.isfinite(value):
             raise ValueError(value)
@@ -211,7 +211,7 @@ class Flag:
     def from_toml(self, value: object) -> bool:
         """The truth value; a text is none."""
         if not isinstance(value, bool):
-            raise ValueError(value)  # noqa: TRY004
+            raise ValueError(value)
         return value
 
     def show(self, value: object) -> str:
@@ -248,7 +248,7 @@ class Size:
     def from_toml(self, value: object) -> tuple[int, int] | None:
         """The size, written as a text."""
         if not isinstance(value, str):
-            raise ValueError(value)  # noqa: TRY004
+            raise ValueError(value)
         return self.from_text(value)
 
     def show(self, value: object) -> str:
