@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from camera.capture import Capture, Treatment
 from camera.demand import Demand
@@ -54,7 +54,9 @@ class Camera:
         self.wanted = wanted
         self.buffer = FrameBuffer()
         self._demand = Demand(standby, linger)
-        self._capture = Capture(name, source, self.buffer, self._demand, treatment, self._changed)
+        self._capture = Capture(
+            source, self.buffer, self._demand, name=name, treatment=treatment, on_change=self._changed
+        )
         self._sentry = Sentry(name, self._capture, self.buffer, self._demand, wanted)
 
     def start(self) -> None:
@@ -75,7 +77,7 @@ class Camera:
                 thread.join(timeout)
         return not self._capture.is_alive()
 
-    def __enter__(self) -> Camera:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

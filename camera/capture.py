@@ -18,11 +18,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from camera import jpeg
-from camera.demand import Demand
 from camera.errors import JpegError, SourceError, SourceLost
 from camera.exposure import Settling
 from camera.frame import Frame, FrameBuffer
@@ -30,6 +29,7 @@ from camera.state import State, Statistics, Status
 from camera.turn import Turn
 
 if TYPE_CHECKING:
+    from camera.demand import Demand
     from camera.sources import Image, Mode, Source
 
 log = logging.getLogger("vedette.camera")
@@ -57,7 +57,7 @@ class Treatment:
 
     quality: int = 80
     """JPEG quality, 1 to 100, where Vedette has to encode."""
-    turn: Turn = Turn()
+    turn: Turn = field(default_factory=Turn)
     """Rotation and flip. Turning a JPEG means decoding and encoding it."""
     stall_after: float = 2.0
     """Seconds without a good frame after which the camera counts as stalled."""
@@ -70,10 +70,11 @@ class Capture(threading.Thread):
 
     def __init__(
         self,
-        name: str,
         source: Source,
         buffer: FrameBuffer,
         demand: Demand,
+        *,
+        name: str,
         treatment: Treatment,
         on_change: Callable[[], None],
     ) -> None:

@@ -164,33 +164,14 @@ def _walk(jpeg: bytes) -> tuple[Checked, _Header]:
     if len(jpeg) < 4 or jpeg[:2] != SOI:
         raise JpegError("empty" if len(jpeg) < 4 else "no start of image")
     header = _Header()
-    dropped: list[tuple[int, int]] = []
+    misleading: list[tuple[int, int]] = []
     position = 2
-    end = len(jpeg)
     while True:
-        start = position
-        if position + 4 > end:
-            raise JpegError("cut short between segments")
-        if jpeg[position] != 0xFF:
-            raise JpegError(f"no marker at byte {position}")
-        marker = jpeg[position + 1]
-        if marker == 0xFF:  # a fill byte, allowed before any marker
-            position += 1
-            continue
-        if marker == 0xD9:
-            raise JpegError("no picture data before the end of image")
-        if marker < 0xC0 or 0xD0 <= marker <= 0xD8:
-            raise JpegError(f"marker {marker:02X} where a segment must start")
-        length = (jpeg[position + 2] << 8) | jpeg[position + 3]
-        position += 2 + length
-        if length < 2 or position > end:
-            raise JpegError(f"segment {marker:02X} runs over the end")
-        if marker >= 0xE0:
-            # APPn and COM: nothing a picture needs, but one that contains SOI or EOI misleads clients.
-            if jpeg.find(b"\xff", start + 4, position) >= 0:
-                body = jpeg[start + 4 : position]
-                if SOI in body or EOI in body:
-                    dropped.append((start, position))
+        start, marker, position = _segment(jpeg, position)
+        if marker >= 0xE0:  # APPn and COM: nothing that a picture needs
+            body = jpeg[start + 4 : position]
+            if SOI in body or EOI in body:
+                misleading.append((start, position))
         elif marker == _SOS:
             _check_scan_header(header, jpeg[start + 4 : position])
             if not header.huffman:
@@ -199,18 +180,44 @@ def _walk(jpeg: bytes) -> tuple[Checked, _Header]:
             position = _end_of_scan(jpeg, position, header)
             if jpeg[position + 1] == 0xD9:
                 break
-        elif marker == _DHT:
-            header.huffman = True
-        elif marker == _DQT:
-            header.quantised = True
-        elif marker in _FRAME_HEADERS:
-            _read_frame_header(header, marker, jpeg[start + 4 : position])
-        elif marker in _OTHER_FRAME_HEADERS:
-            raise JpegError(f"coding process {marker:02X}, which nobody shows")
+        else:
+            _read_table(header, marker, jpeg[start + 4 : position])
     position += 2
-    if dropped or header.missing_at or position != end:
-        jpeg = _rebuilt(jpeg, position, dropped, header.missing_at)
+    if misleading or header.missing_at or position != len(jpeg):
+        jpeg = _rebuilt(jpeg, position, misleading, header.missing_at)
     return Checked(jpeg, header.width, header.height), header
+
+
+def _segment(jpeg: bytes, position: int) -> tuple[int, int, int]:
+    """The segment at `position`, past fill bytes: where it starts, its marker, and where it ends (T.81 B.1.1.4)."""
+    while jpeg[position : position + 2] == b"\xff\xff":
+        position += 1
+    if position + 4 > len(jpeg):
+        raise JpegError("cut short between segments")
+    if jpeg[position] != 0xFF:
+        raise JpegError(f"no marker at byte {position}")
+    marker = jpeg[position + 1]
+    if marker == 0xD9:
+        raise JpegError("no picture data before the end of image")
+    if marker < 0xC0 or 0xD0 <= marker <= 0xD8:
+        raise JpegError(f"marker {marker:02X} where a segment must start")
+    length = (jpeg[position + 2] << 8) | jpeg[position + 3]
+    end = position + 2 + length
+    if length < 2 or end > len(jpeg):
+        raise JpegError(f"segment {marker:02X} runs over the end")
+    return position, marker, end
+
+
+def _read_table(header: _Header, marker: int, body: bytes) -> None:
+    """Take note of a segment that is neither data nor decoration."""
+    if marker == _DHT:
+        header.huffman = True
+    elif marker == _DQT:
+        header.quantised = True
+    elif marker in _FRAME_HEADERS:
+        _read_frame_header(header, marker, body)
+    elif marker in _OTHER_FRAME_HEADERS:
+        raise JpegError(f"coding process {marker:02X}, which nobody shows")
 
 
 def _read_frame_header(header: _Header, marker: int, body: bytes) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import socket
 import ssl
 import time
 from collections.abc import Iterable, Iterator
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, render_template, request
 
 from camera.camera import fresh, no_picture
 from camera.state import State
@@ -128,8 +130,7 @@ class StreamResponse(Response):
         yield self._framing.opening
         with camera.watch():
             while True:
-                seen = last
-                frame = camera.buffer.wait(lambda frame: frame is not seen, timeout=1.0) or last
+                frame = camera.buffer.wait(partial(operator.is_not, last), timeout=1.0) or last
                 if frame is not None:
                     yield self._framing.part(frame, State.LIVE if frame.live else camera.status.state)
                     last = frame

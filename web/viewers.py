@@ -233,7 +233,9 @@ class Fanout:
 
     def _send_frame(self, viewer: Viewer, frame: Frame, now: float) -> None:
         if viewer.interval:
-            viewer.due = max(viewer.due + viewer.interval, now)
+            # On the schedule as long as it can be kept, so that 20 of 30 frames a second are 20; else from now on.
+            scheduled = viewer.due + viewer.interval
+            viewer.due = scheduled if scheduled > now else now + viewer.interval
         elif viewer.last is not None and frame.sequence > viewer.last.sequence:
             viewer.skipped += frame.sequence - viewer.last.sequence - 1
         viewer.last = frame

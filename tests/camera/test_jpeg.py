@@ -1,0 +1,168 @@
+"""The structural check: what is whole passes unchanged, what is damaged never does."""
+
+from __future__ import annotations
+
+import random
+
+import cv2
+import numpy as np
+import pytest
+
+from camera.errors import JpegError
+from camera.jpeg import EOI, SOI, STANDARD_HUFFMAN_TABLES, Checker, checked, decode, encode
+
+
+def picture(seed: int = 0, width: int = 320, height: int = 240) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A picture with some structure, so that its JPEG has some length."""
+    rough = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return np.asarray(cv2.resize(rough, (width, height)), np.uint8)
+
+
+def encoded(*parameters: int, seed: int = 0) -> bytes:
+    """A JPEG of `picture(seed)`, encoded with OpenCV's `parameters`."""
+    return cv2.imencode(".jpg", picture(seed), [cv2.IMWRITE_JPEG_QUALITY, 70, *parameters])[1].tobytes()
+
+
+KINDS = {
+    "baseline": encoded(),
+    "progressive": encoded(cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "optimised": encoded(cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+    "restart markers": encoded(cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+    "4:4:4": encoded(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+    "grey": cv2.imencode(".jpg", picture()[:, :, 0])[1].tobytes(),
+}
+WHOLE = pytest.mark.parametrize("jpeg", KINDS.values(), ids=KINDS)
+
+
+def without_tables(jpeg: bytes) -> bytes:
+    """`jpeg` as most webcams give it: without its Huffman tables."""
+    start = jpeg.index(b"\xff\xc4")
+    return jpeg[:start] + jpeg[jpeg.index(b"\xff\xda") :]
+
+
+def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
+    """`jpeg` with one more segment right behind its SOI."""
+    return SOI + bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
+
+
+@WHOLE
+def test_a_whole_jpeg_comes_back_as_the_same_object(jpeg: bytes) -> None:
+    """Nothing is copied, let alone changed, when nothing is wrong."""
+    result = checked(jpeg)
+    assert result.jpeg is jpeg
+    assert (result.width, result.height) == (320, 240)
+
+
+@WHOLE
+def test_a_jpeg_cut_anywhere_is_refused(jpeg: bytes) -> None:
+    """A transfer that ended early is never shown, wherever it was cut."""
+    for end in range(0, len(jpeg) - 1, 7):
+        with pytest.raises(JpegError):
+            checked(jpeg[:end])
+
+
+@pytest.mark.parametrize(
+    ("damaged", "complaint"),
+    [
+        (b"", "empty"),
+        (b"\0", "empty"),
+        (b"not a picture at all", "no start of image"),
+        (KINDS["baseline"][2:], "no start of image"),
+        (SOI + EOI + b"\0\0", "no picture data"),
+        (KINDS["baseline"][:-2], "no end of image"),
+        (KINDS["baseline"][: len(KINDS["baseline"]) // 2] + EOI, "too little data"),
+        (KINDS["baseline"].replace(b"\xff\xdb", b"\xff\x01", 1), "where a segment must start"),
+        (KINDS["baseline"].replace(b"\xff\xdb\x00", b"\xff\xdb\xff", 1), "runs over the end"),
+        (KINDS["baseline"].replace(b"\xff\xc0", b"\xff\xfe", 1), "scan before the frame header"),
+        (KINDS["baseline"].replace(b"\xff\xc0", b"\xff\xc9", 1), "coding process"),
+        (KINDS["restart markers"].replace(b"\xff\xd3", b"\xff\xd5", 1), "out of order"),
+        (KINDS["baseline"][:-40] + b"\xff\x40" + KINDS["baseline"][-38:], "inside the picture data"),
+    ],
+)
+def test_damage_is_named(damaged: bytes, complaint: str) -> None:
+    """What is wrong with a frame is said, since it tells a bad cable from a bad camera."""
+    if complaint == "too little data":  # a flat half of a picture may be short: take one that certainly is
+        damaged = KINDS["baseline"][: KINDS["baseline"].index(b"\xff\xda") + 20] + EOI
+    with pytest.raises(JpegError, match=complaint):
+        checked(damaged)
+
+
+def test_missing_huffman_tables_are_added() -> None:
+    """A frame without tables, as most webcams give it, decodes to the same picture afterwards."""
+    whole = KINDS["baseline"]
+    bare = without_tables(whole)
+    repaired = checked(bare).jpeg
+    assert STANDARD_HUFFMAN_TABLES in repaired
+    assert np.array_equal(decode(repaired), decode(whole))
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\0" * 5000, b"\xff\xff\xff"])
+def test_padding_after_the_picture_is_cut_off(padding: bytes) -> None:
+    """Cameras that fill their buffer up to a fixed size do not waste the network."""
+    assert checked(KINDS["baseline"] + padding).jpeg == KINDS["baseline"]
+
+
+def test_a_thumbnail_is_left_out() -> None:
+    """A JPEG inside an APP segment misleads clients that search for markers, so it does not reach them."""
+    whole = KINDS["baseline"]
+    assert checked(with_segment(whole, 0xE1, b"Exif\0\0" + encoded(seed=2))).jpeg == whole
+    assert checked(with_segment(whole, 0xFE, b"a comment")).jpeg == with_segment(whole, 0xFE, b"a comment")
+
+
+def variants() -> list[bytes]:
+    """Frames as one camera might give them in turn: good ones, bare ones, damaged ones, changing comments."""
+    chance = random.Random(7)
+    frames: list[bytes] = []
+    for number in range(400):
+        frame = encoded(seed=number % 5) if number % 7 else KINDS[chance.choice(list(KINDS))]
+        if chance.random() < 0.4 and b"\xff\xc4" in frame:
+            frame = without_tables(frame)
+        if chance.random() < 0.5:
+            frame = with_segment(frame, chance.choice([0xE0, 0xE4, 0xFE]), chance.randbytes(chance.randrange(60)))
+        if chance.random() < 0.3:
+            frame += b"\0" * chance.randrange(300)
+        if chance.random() < 0.4:
+            at = chance.randrange(len(frame))
+            frame = frame[:at] + chance.randbytes(chance.randrange(1, 9)) + frame[at + chance.randrange(9) :]
+        frames.append(frame)
+    return frames
+
+
+def test_a_checker_says_of_each_frame_what_the_full_walk_says() -> None:
+    """Remembering a camera's tables makes the check quicker, and never another."""
+
+    def outcome(check: object, frame: bytes) -> object:
+        assert callable(check)
+        try:
+            return check(frame)
+        except JpegError:
+            return None
+
+    checker = Checker()
+    outcomes = [(outcome(checker.check, frame), outcome(checked, frame)) for frame in variants()]
+    assert [quick for quick, _ in outcomes] == [full for _, full in outcomes]
+    assert None in [full for _, full in outcomes]
+    assert sum(full is not None for _, full in outcomes) > 100
+
+
+def test_random_bytes_raise_nothing_but_jpeg_error() -> None:
+    """Whatever a camera sends, the answer is a frame or a `JpegError`."""
+    chance = random.Random(1)
+    whole = KINDS["restart markers"]
+    checker = Checker()
+    for _ in range(3000):
+        damaged = bytearray(whole[: chance.randrange(2, len(whole))] if chance.random() < 0.3 else whole)
+        for _ in range(chance.randrange(1, 12)):
+            damaged[chance.randrange(min(len(damaged), chance.choice([len(damaged), 700])))] = chance.randrange(256)
+        try:
+            checker.check(bytes(damaged))
+        except JpegError:
+            continue
+
+
+def test_encode_and_decode_keep_shape() -> None:
+    """A picture has the same height, width and three channels after both."""
+    image = picture()
+    assert decode(encode(image, 90)).shape == image.shape == (240, 320, 3)
+    with pytest.raises(JpegError):
+        decode(b"nothing")
