@@ -25,6 +25,8 @@ _STATUS: Final[dict[type[VedetteError], int]] = {
     VedetteError: 500,
 }
 """The first entry of which an error is an instance gives its status."""
+_PLAIN: Final = {404: "there is nothing at this address", 405: "this address does not take that method"}
+"""What is said where nothing more precise is known."""
 
 
 class Unavailable(HTTPException):
@@ -44,7 +46,9 @@ def register(app: Flask) -> None:
 def _http_error(error: HTTPException) -> Response:
     if error.response is not None:  # a redirect, or an answer that is complete already
         return make_response(error.response)
-    response = _answer(error.code or 500, _one_line(error.description or error.name))
+    # werkzeug's own descriptions are written for people who typed an address, in several sentences.
+    own = error.description if error.description != type(error).description else None
+    response = _answer(error.code or 500, _one_line(own or _PLAIN.get(error.code or 0) or error.name))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
