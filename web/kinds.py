@@ -195,6 +195,35 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class OrAuto(Generic[T]):
+    """A value of another kind, or `auto`: None, which leaves the choice to whoever is asked."""
+
+    kind: Kind[T]
+
+    @property
+    def metavar(self) -> str:
+        """That of the other kind."""
+        return self.kind.metavar
+
+    @property
+    def right(self) -> str:
+        """Both."""
+        return f'"auto" or {self.kind.right}'
+
+    def from_text(self, text: str) -> T | None:
+        """The value, or None."""
+        return None if text.strip().lower() == "auto" else self.kind.from_text(text)
+
+    def from_toml(self, value: object) -> T | None:
+        """The value, or None."""
+        return None if value == "auto" else self.kind.from_toml(value)
+
+    def show(self, value: object) -> str:
+        """The value, or `auto`."""
+        return "auto" if value is None else self.kind.show(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """Yes or no."""
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from camera.state import Standby
 from camera.turn import Flip, Rotation
-from web.kinds import Choice, Flag, HostNames, Integer, Kind, Number, Size, Text
+from web.kinds import Choice, Flag, HostNames, Integer, Kind, Number, OrAuto, Size, Text
 
 T = TypeVar("T")
 
@@ -45,7 +45,11 @@ class CameraSettings:
     size: tuple[int, int] | None = _setting(
         (1280, 720), Size(), "size to ask the source for, in pixels; auto leaves it to the source"
     )
-    fps: float = _setting(30.0, Number(0.1, 240), "frames per second to ask the source for")
+    fps: float | None = _setting(
+        None,
+        OrAuto(Number(0.1, 240)),
+        "frames per second to ask the source for; auto means 30 of a camera, a video's own rate, 1 of a folder",
+    )
     standby: Standby = _setting(
         Standby.OFF,
         Choice(tuple(Standby)),
