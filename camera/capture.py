@@ -158,9 +158,11 @@ class Capture(threading.Thread):
         except SourceError as error:
             self._enter(State.LOST, str(error))
         except Exception as error:
-            # A defect of ours or of a library must not end capture for good, and must not be quiet.
-            log.exception("%s: unexpected error; the source is opened again", self.name)
-            self._enter(State.LOST, f"unexpected {type(error).__name__}; see the log")
+            # A defect of ours or of a library must not end capture for good, and must not be quiet; nor loud for ever.
+            reason = f"unexpected {type(error).__name__}; see the log"
+            if self._status.reason != reason:
+                log.exception("%s: unexpected error; the source is opened again", self.name)
+            self._enter(State.LOST, reason)
         finally:
             self._expect(_OPEN_WITHIN, "closing")
             self._source.close()

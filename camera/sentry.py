@@ -6,6 +6,7 @@ thread of its own because the capture thread may be the very thing that hangs.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from camera.demand import Demand
     from camera.frame import FrameBuffer
     from camera.sources import Wanted
+
+log = logging.getLogger("vedette.camera")
 
 _EVERY: Final = 1.0
 """Seconds between two placeholders, and between two looks at a camera that is watched."""
@@ -58,7 +61,12 @@ class Sentry(threading.Thread):
         status = self._capture.status
         if not self._demand.watchers or not self._worth_telling(status):
             return
-        picture, width, height = self._draw(status)
+        try:
+            picture, width, height = self._draw(status)
+        except Exception:
+            # Without a placeholder the viewers see the last picture again: bad, but no reason to stop looking.
+            log.exception("%s: the placeholder could not be drawn", self._camera)
+            return
         with self._capture.lock:
             # The picture took a while to draw: a camera that has come back meanwhile has priority.
             if self._capture.status.state is status.state:

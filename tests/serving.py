@@ -58,8 +58,7 @@ class Vedette:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            self.kill()
+        self.kill()
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -95,9 +94,10 @@ class Vedette:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self._process = None
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
 
     def terminate(self) -> int:
         """Ask it to end, as systemd does, and wait for it; its exit code."""
@@ -135,6 +135,10 @@ class Vedette:
     def state(self) -> Any:
         """What `/state` says."""
         return json.loads(self.get("/state")[2])
+
+    def watching(self) -> list[str]:
+        """The framing of every viewer's stream: `page`, `img` or `program`."""
+        return [viewer["framing"] for camera in self.state()["cameras"].values() for viewer in camera["viewers"]]
 
     def viewers(self) -> int:
         """How many viewers there are."""

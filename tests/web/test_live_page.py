@@ -2,90 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from tests.serving import Vedette, wait_until
 from tests.web.browser import PATIENCE, Page, open_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.conftest import Serve
 
 NOTHING = "\N{EN DASH}"
 """What the page shows where there is nothing to say."""
-
-
-class Vedette:
-    """The server as a process, on one port for its life, so that it can come back where it was."""
-
-    def __init__(self, *arguments: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "web", "--port", str(self.port), *arguments]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        # In a group of its own: what is done to it is done to its worker as well.
-        self._process = subprocess.Popen(self._command, start_new_session=True)
-        wait_until(self._answers, f"{' '.join(self._command)} does not answer")
-
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, f"{' '.join(self._command)} ended with {self._process.returncode}"
-        try:
-            self.state()
-        except urllib.error.URLError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """For a while it runs no instruction, and closes nothing."""
-        assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.killpg(self._process.pid, signal.SIGCONT)
-
-    def state(self) -> Any:
-        """What `/state` says."""
-        with urllib.request.urlopen(f"{self.url}/state", timeout=PATIENCE) as answer:
-            return json.load(answer)
-
-    def watching(self) -> list[str]:
-        """The framing of every viewer's stream: `page`, `img` or `program`."""
-        return [viewer["framing"] for camera in self.state()["cameras"].values() for viewer in camera["viewers"]]
-
-
-def wait_until(true: Callable[[], bool], otherwise: str) -> None:
-    """Ask again until it is `true`, for as long as a slow machine may need."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.05)
 
 
 def shape(path: Path) -> tuple[int, ...]:
@@ -101,21 +36,7 @@ def size(width: int, height: int) -> str:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Vedette]]:
-    """Starts servers with the arguments given; they are gone after the test."""
-    with ExitStack() as stack:
-
-        def start(*arguments: str) -> Vedette:
-            server = Vedette(*arguments)
-            stack.callback(server.kill)
-            server.start()
-            return server
-
-        yield start
-
-
-@pytest.fixture
-def server(serve: Callable[..., Vedette]) -> Vedette:
+def server(serve: Serve) -> Vedette:
     """A server that shows the test pattern."""
     return serve("--source", "pattern")
 
@@ -123,7 +44,9 @@ def server(serve: Callable[..., Vedette]) -> Vedette:
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Page]:
     """A browser of the test's own."""
-    with open_page(tmp_path) as page:
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    with open_page(downloads) as page:
         yield page
 
 
@@ -228,7 +151,7 @@ def test_a_silent_connection_is_given_up(live: Page, server: Vedette) -> None:
     live.wait_moving()
 
 
-def test_the_page_says_that_the_camera_is_lost_and_recovers(page: Page, serve: Callable[..., Vedette]) -> None:
+def test_the_page_says_that_the_camera_is_lost_and_recovers(page: Page, serve: Serve) -> None:
     """A camera that goes away is named as lost with the reason, on the same connection until it is back."""
     camera = serve("--source", "pattern")
     page.driver.get(serve("--source", f"{camera.url}/stream").url)
@@ -242,7 +165,7 @@ def test_the_page_says_that_the_camera_is_lost_and_recovers(page: Page, serve: C
     page.wait_moving()
 
 
-def test_a_full_server_is_said(page: Page, serve: Callable[..., Vedette]) -> None:
+def test_a_full_server_is_said(page: Page, serve: Serve) -> None:
     """A page that finds no place says so, and takes the place when there is one."""
     server = serve("--source", "pattern", "--max-viewers", "1")
     with urllib.request.urlopen(f"{server.url}/stream", timeout=PATIENCE):
@@ -279,7 +202,7 @@ def test_every_control_is_reached_by_tab_and_has_a_name(live: Page) -> None:
     assert names == ["Pause", "Snapshot", "Full screen"]
 
 
-def test_choice_of_camera(page: Page, serve: Callable[..., Vedette], tmp_path: Path) -> None:
+def test_choice_of_camera(page: Page, serve: Serve, tmp_path: Path) -> None:
     """Another camera is chosen by click, number or arrow; the address follows, and no stream is left behind."""
     settings = tmp_path / "vedette.toml"
     settings.write_text('source = "pattern"\n[camera.front]\nsize = "640x480"\n[camera.back]\nsize = "320x240"\n')

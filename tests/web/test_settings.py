@@ -47,7 +47,7 @@ def test_without_any_setting_there_is_one_camera_on_loopback() -> None:
 def test_what_comes_later_wins() -> None:
     """Default, file, the camera's table, environment, the camera's own variable, option: in rising order."""
     steps: list[tuple[str, dict[str, str], dict[str, str], float, str]] = [
-        ("", {}, {}, 30, "default"),
+        ("", {}, {}, None, "default"),
         ("fps = 1", {}, {}, 1, "file vedette.toml"),
         ("fps = 1\n[camera.front]\nfps = 2", {}, {}, 2, "file vedette.toml [camera.front]"),
         ("[camera.front]\nfps = 2", {"VEDETTE_FPS": "3"}, {}, 3, "environment VEDETTE_FPS"),
@@ -163,9 +163,9 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         ("port = true", "vedette.toml: port = true: must be a whole number from 0 to 65535"),
         ('port = "8080"', 'vedette.toml: port = "8080": must be a whole number from 0 to 65535'),
         ("open = 1", "vedette.toml: open = 1: must be true or false"),
-        ("fps = nan", "vedette.toml: fps = nan: must be a number from 0.1 to 240"),
-        ("fps = inf", "vedette.toml: fps = inf: must be a number from 0.1 to 240"),
-        ("fps = 1" + "0" * 400, "must be a number from 0.1 to 240"),
+        ("fps = nan", 'vedette.toml: fps = nan: must be "auto" or a number from 0.1 to 240'),
+        ("fps = inf", 'vedette.toml: fps = inf: must be "auto" or a number from 0.1 to 240'),
+        ("fps = 1" + "0" * 400, 'must be "auto" or a number from 0.1 to 240'),
         ("rotate = 45", "vedette.toml: rotate = 45: must be one of 0, 90, 180, 270"),
         ("rotate = 90.0", "must be one of 0, 90, 180, 270"),
         ("standby = false", 'vedette.toml: standby = false: must be one of "off", "warm", "on"'),
@@ -177,7 +177,10 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         ('hosts = ["a:80"]', "must be a list of host names, without port"),
         ("prot = 1", "vedette.toml: prot: there is no such setting; did you mean port?"),
         ("xyzzy = 1", "vedette.toml: xyzzy: there is no such setting"),
-        ("[camera.front]\nfps = 0", "vedette.toml: [camera.front]: fps = 0: must be a number from 0.1 to 240"),
+        (
+            "[camera.front]\nfps = 0",
+            'vedette.toml: [camera.front]: fps = 0: must be "auto" or a number from 0.1 to 240',
+        ),
         ("[camera.front]\nport = 1", "port: belongs to the server, not to a camera; write it before the first table"),
         ("[camera.front]\nsorce = 1", "vedette.toml: [camera.front]: sorce: there is no such setting; did you mean"),
         ("[camera.Front]", "a camera's name must be of a-z, 0-9, - and _"),
@@ -200,8 +203,8 @@ def test_a_bad_line_in_the_file_is_named_with_what_would_be_right(text: str, sai
         ({"VEDETTE_PORT": "80a"}, "VEDETTE_PORT=80a: must be a whole number from 0 to 65535"),
         ({"VEDETTE_PORT": "tcp://10.0.0.1:8080"}, "VEDETTE_PORT=tcp://10.0.0.1:8080: must be a whole number"),
         ({"VEDETTE_PORT": "٣"}, "must be a whole number"),
-        ({"VEDETTE_FPS": "1e1"}, "VEDETTE_FPS=1e1: must be a number from 0.1 to 240"),
-        ({"VEDETTE_FPS": "9" * 5000}, "must be a number from 0.1 to 240"),
+        ({"VEDETTE_FPS": "1e1"}, 'VEDETTE_FPS=1e1: must be "auto" or a number from 0.1 to 240'),
+        ({"VEDETTE_FPS": "9" * 5000}, 'must be "auto" or a number from 0.1 to 240'),
         ({"VEDETTE_OPEN": "maybe"}, "VEDETTE_OPEN=maybe: must be true or false"),
         ({"VEDETTE_PROT": "1"}, "VEDETTE_PROT: there is no such setting; did you mean VEDETTE_PORT?"),
         ({"VEDETTE_CAMERA_YARD_FPS": "1"}, "there is no such setting; did you mean VEDETTE_CAMERA_CAMERA_FPS?"),
@@ -224,7 +227,7 @@ def test_the_first_file_that_exists_is_read(tmp_path: Path, monkeypatch: pytest.
     assert read(environment={}).settings.port == 4
     here = written("port = 3")
     assert read(environment={}).settings.port == 3
-    assert read(environment={}).settings.cameras[0].fps == 30
+    assert read(environment={}).settings.cameras[0].fps is None
     by_variable = written("port = 2", "two.toml")
     assert read(environment={"VEDETTE_CONFIG": str(by_variable)}).settings.port == 2
     by_option = written("port = 1", "one.toml")
