@@ -46,7 +46,7 @@ def test_without_any_setting_there_is_one_camera_on_loopback() -> None:
 
 def test_what_comes_later_wins() -> None:
     """Default, file, the camera's table, environment, the camera's own variable, option: in rising order."""
-    steps: list[tuple[str, dict[str, str], dict[str, str], float, str]] = [
+    steps: list[tuple[str, dict[str, str], dict[str, str], float | None, str]] = [
         ("", {}, {}, None, "default"),
         ("fps = 1", {}, {}, 1, "file vedette.toml"),
         ("fps = 1\n[camera.front]\nfps = 2", {}, {}, 2, "file vedette.toml [camera.front]"),
