@@ -55,10 +55,11 @@ def find(identity: Identity) -> str | None:
     """The node that camera has now, without opening anything; None when it is not there.
 
     The same kind of camera with the same serial number in the same port is it; so is the only such
-    camera in another port, unless it was there before, next to the one that is looked for.
+    camera in another port, unless it was there before, next to the one that is looked for. What sysfs
+    does not know is where it was, or is not there: opening it will tell.
     """
     if not identity.card:
-        return identity.path if Path(identity.path).exists() else None
+        return identity.path
     moved = []
     for node in nodes():
         other = _identify(node)

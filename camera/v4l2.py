@@ -118,8 +118,12 @@ def explained(node: str, error: OSError) -> SourceError:
 def _open(node: str) -> int:
     """A handle on the device; waits for udev when the node is new and not yet ours."""
     try:
-        if not stat.S_ISCHR(Path(node).stat().st_mode):
-            raise SourceUnusable(f"{node} is not a camera: it is not a device")
+        mode = Path(node).stat().st_mode
+    except OSError:
+        mode = stat.S_IFCHR  # opening it will tell
+    if not stat.S_ISCHR(mode):
+        raise SourceUnusable(f"{node} is not a camera: it is not a device")
+    try:
         while True:
             try:
                 return os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

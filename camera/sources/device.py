@@ -30,7 +30,7 @@ _RETRY, _RETRY_REFUSED = 0.25, 2.0
 _QUICK = 0.5
 """A read that fails sooner than this many seconds was refused; one that fails later has waited in vain."""
 _REFUSALS = 5
-"""So many refused reads in a row, while the device is still there, are a camera that must be opened again."""
+"""So many refusals in a row, of a device that is there: reads, and it is opened again; openings, and they get rarer."""
 _PAUSE = 0.25
 """After a pause of so many seconds between two reads the driver's buffers hold old pictures."""
 _WAITED = 0.005
@@ -63,21 +63,14 @@ class Device:
         Raises SourceMissing, SourceDenied, SourceBusy or SourceUnusable.
         """
         self.close()
-        # Looking whether a camera is there costs nothing; what was refused will not change that soon.
-        self.retry_every = _RETRY
-        node = self._find()
         try:
-            formats = v4l2.capability(node).formats
-        except SourceMissing:
-            raise self._missing() from None
-        self.retry_every = _RETRY_REFUSED
-        fourcc = _choose(node, formats)
-        capture = _opened(node)
-        mode = self._configure(capture, node, fourcc)
-        self._capture, self._node, self._name = capture, node, mode.name
-        identity = nodes.identify(node)
-        if self._identity is None or identity.card:
-            self._identity = identity
+            mode = self._start()
+        except SourceError as error:
+            self.close()
+            # Looking whether a camera is there costs nothing; one that goes on refusing is not pestered.
+            self._refused = 0 if isinstance(error, SourceMissing) else self._refused + 1
+            self.retry_every = _RETRY if self._refused < _REFUSALS else _RETRY_REFUSED
+            raise
         self._refused, self._last, self.retry_every = 0, 0.0, _RETRY
         return mode
 
@@ -104,11 +97,25 @@ class Device:
             self._capture.release()
             self._capture = None
 
+    def _start(self) -> Mode:
+        node = self._find()
+        try:
+            fourcc = _choose(node, v4l2.capability(node).formats)
+            self._capture = _opened(node)
+            mode = self._configure(self._capture, node, fourcc)
+        except SourceMissing:
+            raise self._missing() from None
+        identity = nodes.identify(node)
+        if self._identity is None or identity.card:
+            self._identity = identity
+        self._node, self._name = node, mode.name
+        return mode
+
     def _find(self) -> str:
         if self._identity is not None and not self._is_link:
             node = nodes.find(self._identity)
         else:
-            node = os.path.realpath(self._path) if Path(self._path).exists() else None
+            node = os.path.realpath(self._path)
         if node is None:
             raise self._missing()
         return node
@@ -134,15 +141,18 @@ class Device:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, wanted.width or capture.get(cv2.CAP_PROP_FRAME_WIDTH))
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wanted.height or capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         capture.set(cv2.CAP_PROP_FPS, wanted.fps or _FPS)
-        encoding = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=False).decode("latin-1")
+        encoding = (int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
         self._compressed = encoding in _COMPRESSED
         if self._compressed:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        fps = max(0.0, capture.get(cv2.CAP_PROP_FPS))
+        if width <= 0 or height <= 0:
+            v4l2.capability(node)  # says so when it has gone meanwhile
+            raise SourceUnusable(f"{nodes.label(node)} does not say what it gives: unplug it and plug it in again")
         name = nodes.stable_name(node)
         if name == node and self._name and not Path(self._name).exists():
             name = self._name  # udev has not made the link again yet
-        width, height = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        fps = max(0.0, capture.get(cv2.CAP_PROP_FPS))
         return Mode(name, width, height, fps, encoding.strip(), True, _notice(wanted, width, height, fps))
 
     def _explain_nothing(self, waited: float) -> None:
