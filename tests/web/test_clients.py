@@ -118,16 +118,21 @@ def output(*command: str, code: int = 0) -> bytes:
     return done.stdout
 
 
-def parts(readline: Callable[[], bytes], read: Callable[[int], bytes]) -> Iterator[bytes]:
+def parts(
+    readline: Callable[[], bytes], read: Callable[[int], bytes], header: bytes = b"Content-Length"
+) -> Iterator[bytes]:
     """The frames of a multipart body, as the simplest of scripts reads them: up to Content-Length and no further."""
-    length = 0
+    length = -1
     while line := readline():
         name, _, value = line.strip().partition(b": ")
-        if name == b"Content-Length":
+        if name == header:
             length = int(value)
-        elif not name and length:
-            yield read(length)
+        elif name == b"Content-Type":
             length = 0
+        elif not name and length >= 0:
+            assert length, "a part without a Content-Length"
+            yield read(length)
+            length = -1
 
 
 # --- curl ---------------------------------------------------------------------------------------------
@@ -186,13 +191,25 @@ def test_ffmpeg_is_on_time(greys: Vedette, options: tuple[str, ...]) -> None:
     """With ffmpeg, each frame is decoded before the next is published, whether it guesses the format or is told."""
     judge = OnTime(greys)
     width, height = SIZE
-    into = ("-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "bgr24", "-flush_packets", "1", "pipe:1")
-    with running("ffmpeg", "-v", "error", *LIVE, *options, "-i", f"{greys.url}/stream", *into) as ffmpeg:
+    # One thread for the raw output: with more, ffmpeg itself holds a frame back in each of them.
+    into = ("-threads", "1", "-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "bgr24")
+    now = ("-flush_packets", "1", "pipe:1")
+    with running("ffmpeg", "-v", "error", *LIVE, *options, "-i", f"{greys.url}/stream", *into, *now) as ffmpeg:
         assert ffmpeg.stdout is not None
         late = True
         while late and len(raw := ffmpeg.stdout.read(width * height * 3)) == width * height * 3:
             late = not judge.take(index_of(np.frombuffer(raw, np.uint8).reshape(height, width, 3)))
     assert not late, judge
+
+
+def test_ffmpeg_copies_without_decoding_on_time(greys: Vedette) -> None:
+    """What recorders do: the frames untouched into another container, each before the next is published."""
+    judge = OnTime(greys)
+    into = ("-c", "copy", "-f", "mpjpeg", "-flush_packets", "1", "pipe:1")
+    with running("ffmpeg", "-v", "error", *LIVE, "-i", f"{greys.url}/stream", *into) as ffmpeg:
+        assert ffmpeg.stdout is not None
+        read = (ffmpeg.stdout.readline, ffmpeg.stdout.read)
+        assert any(judge.take(index_of_jpeg(jpeg)) for jpeg in parts(*read, b"Content-length")), judge
 
 
 @FFMPEG_INPUTS
