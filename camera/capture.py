@@ -226,10 +226,11 @@ class Capture(threading.Thread):
         """The JPEG to publish and its width and height; raises `JpegError` for a damaged one."""
         turn = self._treatment.turn
         if isinstance(picture, bytes):
-            checked = self._checker.check(picture)
+            checker = self._checker
+            picture = checker.check(picture)
             if not turn:
-                return checked
-            picture = jpeg.decode(checked.jpeg)
+                return picture, checker.width, checker.height
+            picture = jpeg.decode(picture)
         image = turn.applied(picture)
         return jpeg.encode(image, self._treatment.quality), image.shape[1], image.shape[0]
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One encoded picture and when it was captured."""
+class Frame(NamedTuple):
+    """One encoded picture and when it was captured.
 
-    jpeg: bytes = field(repr=False)
+    A tuple, since one is made for each picture: it costs half of what a frozen dataclass costs.
+    """
+
+    jpeg: bytes
     """A whole JPEG file, with its Huffman tables."""
     sequence: int
     """The running number of the frame in its camera, from 1; placeholders are counted too."""
@@ -33,6 +35,9 @@ class Frame:
     """False for a placeholder, which says that the camera has no picture and why."""
     settled: bool = True
     """False while the exposure of a camera that was just opened is still moving."""
+
+    def __repr__(self) -> str:
+        return f"<Frame {self.sequence}: {self.width}x{self.height}, {len(self.jpeg)} bytes, {self.age:.3f} s old>"
 
     @property
     def age(self) -> float:

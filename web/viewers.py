@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("vedette.web")
 
 _READ, _WRITE = 1, 2
-_TICK: Final = 0.25
-"""Seconds between two looks at viewers who have not been sent anything for a while."""
-_REPEAT_AFTER: Final = 1.0
+_REPEAT_AFTER: Final = 0.9
 """Seconds of silence after which the last frame is sent again: clients take a silent stream for a dead one."""
+_TICK_AT_LEAST: Final = 0.1
+"""Seconds between two looks for such viewers, at least."""
 _RATE_OVER: Final = 2.0
 """Seconds over which a viewer's rate is measured."""
 _PEER_TIMEOUT: Final = 3000
@@ -50,7 +50,6 @@ class Viewer:
         "_rate_at",
         "_rate_sent",
         "address",
-        "age",
         "chatter",
         "due",
         "fps",
@@ -93,13 +92,16 @@ class Viewer:
         self.sent = 0
         self.skipped = 0
         """Frames that this viewer was not shown because its link had no room for them."""
-        self.age = 0.0
-        """Seconds from the capture of the last frame to its sending."""
         self.fps = 0.0
         """Frames sent per second, over the last seconds."""
         self.chatter = 0
         self._rate_at = self.sent_at
         self._rate_sent = 0
+
+    @property
+    def age(self) -> float:
+        """Seconds from the capture of the last frame to its sending; 0.0 before the first."""
+        return self.sent_at - self.last.monotonic if self.last else 0.0
 
     def measure(self, now: float) -> None:
         """Bring `fps` up to date."""
@@ -131,7 +133,7 @@ class Fanout:
         loop = gevent.get_hub().loop
         self._wake: Any = loop.async_()
         self._wake.start(self._on_frame)
-        self._ticker: Any = loop.timer(_TICK, _TICK)
+        self._ticker: Any = loop.timer(_REPEAT_AFTER)
         self._poller: Any = loop.timer(POLL, POLL)
 
     @property
@@ -149,10 +151,10 @@ class Fanout:
         self._listen()
         viewer.reading.start(self._on_readable, viewer)
         if len(self._viewers) == 1:
-            self._ticker.start(self._on_tick)
+            self._tick_in(_REPEAT_AFTER)
         if self._send(viewer, head):
             self._on_frame()
-            self._offer(viewer, time.monotonic())
+            self._offer_latest(viewer)
 
     def remove(self, viewer: Viewer) -> None:
         """Forget a viewer who has gone, or must go."""
@@ -162,7 +164,7 @@ class Fanout:
         viewer.close()
         self.camera.leave()
         if not self._viewers:
-            self._ticker.stop()
+            self._ticker.close()
         self._unlisten()
 
     def wait_frame(self, wanted: Callable[[Frame], bool], timeout: float) -> Frame | None:
@@ -210,19 +212,20 @@ class Fanout:
             return
         self._frame = frame
         self._parts.clear()
+        if self._waiters:
+            self._answer_waiters(frame)
+        now = time.monotonic()
+        for viewer in tuple(self._viewers):
+            self._offer(viewer, frame, now)
+
+    def _answer_waiters(self, frame: Frame) -> None:
         for waiter, wanted in tuple(self._waiters.items()):
             if not waiter.ready() and wanted(frame):
                 waiter.set(frame)
-        now = time.monotonic()
-        for viewer in tuple(self._viewers):
-            self._offer(viewer, now)
 
-    def _offer(self, viewer: Viewer, now: float) -> None:
-        """Send the latest frame to `viewer`, unless it has it, is not due, or its link has no room."""
-        frame = self._frame
-        if frame is None or viewer.last is frame or viewer.pending is not None:
-            return
-        if viewer.interval and now < viewer.due:
+    def _offer(self, viewer: Viewer, frame: Frame, now: float) -> None:
+        """Send `frame` to `viewer`, unless it has it, is not due, or its link has no room."""
+        if viewer.last is frame or viewer.pending is not None or now < viewer.due:
             return
         if has_room(viewer.sock):
             self._send_frame(viewer, frame, now)
@@ -241,7 +244,6 @@ class Fanout:
         viewer.last = frame
         viewer.sent += 1
         viewer.sent_at = now
-        viewer.age = now - frame.monotonic
         part = self._parts.get(viewer.framing)
         if part is None:
             state = State.LIVE if frame.live else self.camera.status.state
@@ -265,13 +267,17 @@ class Fanout:
             viewer.writing.start(self._on_writable, viewer)
         return False
 
+    def _offer_latest(self, viewer: Viewer) -> None:
+        if self._frame is not None:
+            self._offer(viewer, self._frame, time.monotonic())
+
     # --- watchers and timers --------------------------------------------------------------------------
 
     def _on_writable(self, viewer: Viewer) -> None:
         """The kernel has room again for the part that was begun."""
         if viewer.pending is not None and self._send(viewer, viewer.pending):
             viewer.writing.stop()
-            self._offer(viewer, time.monotonic())
+            self._offer_latest(viewer)
 
     def _on_readable(self, viewer: Viewer) -> None:
         """The viewer has closed, was reset, or says something that nobody asked it."""
@@ -288,28 +294,32 @@ class Fanout:
 
     def _on_poll(self) -> None:
         """Ask again the few viewers whose links had no room."""
-        now = time.monotonic()
         waiting, self._waiting = self._waiting, {}
         for viewer in waiting:
             if viewer in self._viewers:
-                self._offer(viewer, now)
+                self._offer_latest(viewer)
         if not self._waiting:
             self._poller.stop()
 
     def _on_tick(self) -> None:
-        """Send the last frame again to those who have heard nothing for a second."""
+        """Send the last frame again to those who have heard nothing for a while, and look again when that may be so."""
         now = time.monotonic()
         frame = self._frame
+        next_at = now + _REPEAT_AFTER
         for viewer in tuple(self._viewers):
             viewer.measure(now)
-            silence = now - viewer.sent_at
-            if (
-                frame is not None
-                and silence >= max(_REPEAT_AFTER, viewer.interval)
-                and viewer.pending is None
-                and has_room(viewer.sock)
-            ):
+            due = viewer.sent_at + max(_REPEAT_AFTER, viewer.interval)
+            if now < due:
+                next_at = min(next_at, due)
+            elif frame is not None and viewer.pending is None and has_room(viewer.sock):
                 self._send_frame(viewer, frame, now)
+        self._tick_in(max(next_at - now, _TICK_AT_LEAST))
+
+    def _tick_in(self, seconds: float) -> None:
+        self._ticker.close()
+        if self._viewers:
+            self._ticker = gevent.get_hub().loop.timer(seconds)
+            self._ticker.start(self._on_tick)
 
     def _lost(self, viewer: Viewer, why: object) -> None:
         log.debug("%s: viewer %s has gone: %s", self.camera.name, viewer.id, why)

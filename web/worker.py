@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import gevent
 from gevent import socket
@@ -25,6 +25,10 @@ from gunicorn.workers.base_async import ALREADY_HANDLED
 from gunicorn.workers.ggevent import GeventWorker
 
 __all__ = ["ALREADY_HANDLED", "HubWorker"]
+
+
+_NOTIFY_EVERY: Final = 5.0
+"""Seconds between two signs of life to the arbiter, and two looks whether it is still there."""
 
 
 class HubWorker(GeventWorker):  # type: ignore[misc]
@@ -61,7 +65,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc]
             server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
             server.start()
             servers.append((server, pool))
-        while self.alive and not ending.wait(1.0):
+        while self.alive and not ending.wait(_NOTIFY_EVERY):
             self.notify()
         for server, _ in servers:
             server.close()
