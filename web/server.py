@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -120,7 +121,12 @@ class _Server(BaseApplication):  # type: ignore[misc]
         site_of(self._app).start()
         return self._app
 
-    def _announce(self, _arbiter: Any) -> None:
+    def _announce(self, arbiter: Any) -> None:
+        # gunicorn would reload or add workers at these, and a second worker would be a second owner of the cameras.
+        for number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH):
+            signal.signal(number, signal.SIG_IGN)
+        # A terminal that is closed ends what runs in it.
+        signal.signal(signal.SIGHUP, lambda _number, frame: arbiter.signal(signal.SIGTERM, frame))
         host, port = self._listener.getsockname()[:2]
         shown = "localhost" if is_loopback(host) else f"[{host}]" if ":" in host else host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import gevent
 from gevent.event import AsyncResult
 
-from camera import State
+from camera import FrameTimeout, State
 from web.gate import POLL, has_room
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ _RATE_OVER: Final = 2.0
 """Seconds over which a viewer's rate is measured."""
 _PEER_TIMEOUT: Final = 3000
 """Milliseconds for which sent data may stay unacknowledged, or the peer's window shut, until the viewer is cut."""
+_MAX_WAITERS: Final = 128
+"""Requests that may wait for a frame of one camera at a time: each holds one of gunicorn's connections."""
 _CHATTER: Final = 65536
 """Bytes that a viewer may send after its request. Nobody needs any; what sends more is not a viewer."""
 
@@ -168,10 +170,15 @@ class Fanout:
         self._unlisten()
 
     def wait_frame(self, wanted: Callable[[Frame], bool], timeout: float) -> Frame | None:
-        """The first frame for which `wanted` is true, or None after `timeout` seconds. Blocks the greenlet only."""
+        """The first frame for which `wanted` is true, or None after `timeout` seconds. Blocks the greenlet only.
+
+        Raises `FrameTimeout` at once when too many are waiting already.
+        """
         frame = self.camera.buffer.latest
         if frame is not None and wanted(frame):
             return frame
+        if len(self._waiters) >= _MAX_WAITERS:
+            raise FrameTimeout(f"{self.camera.name}: {len(self._waiters)} requests are waiting for a picture already")
         waiter: AsyncResult[Frame] = AsyncResult()
         self._waiters[waiter] = wanted
         self._listen()

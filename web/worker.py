@@ -56,7 +56,7 @@ class HubWorker(GeventWorker):  # type: ignore[misc]
         time a user waits for a restart. Streams need no waiting for: their viewers have left gunicorn's hands.
         """
         ending = Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             gevent.signal_handler(number, ending.set)
         servers = []
         for listener in self.sockets:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from camera.jpeg import checked
+from tests.serving import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -67,3 +68,16 @@ def test_no_picture_is_a_503_with_the_reason(serve: Serve) -> None:
     assert status == 503
     assert int(headers["Retry-After"]) > 0
     assert "/dev/video77" in json.loads(body)["error"]
+
+
+def test_many_who_wait_do_not_shut_the_server(serve: Serve) -> None:
+    """Requests that wait for a picture that does not come are limited, so that the health still answers."""
+    vedette = serve("--source", "/dev/video77")
+    waiting = [vedette.connect("/snapshot?timeout=60") for _ in range(700)]
+    try:
+        wait_until(lambda: vedette.get("/snapshot?timeout=60")[0] == 503, "nobody was turned away")
+        assert vedette.healthz()[0] == 503
+        assert vedette.get("/state")[0] == 200
+    finally:
+        for connection in waiting:
+            connection.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import struct
 import threading
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 
 from camera.jpeg import checked
-from tests.serving import StreamReader, Vedette, wait_until
+from tests.serving import PATIENCE, StreamReader, Vedette, wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -292,6 +294,31 @@ def test_sigterm_ends_open_streams_at_once_and_quietly(serve: Serve) -> None:
         while data and not data.endswith(b"HTTP/1.1 200"):
             data = connection.recv(65536)
         connection.close()
+    assert not re.search("error|warning|traceback|exception", vedette.log, re.IGNORECASE), vedette.log
+
+
+@pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH"])
+def test_there_is_never_a_second_owner_of_the_camera(serve: Serve, name: str) -> None:
+    """Signals by which gunicorn makes more or other workers do nothing: a camera has one owner."""
+    vedette = serve("--source", "pattern")
+    worker = vedette.worker
+    with vedette.connect() as connection:
+        stream = StreamReader(connection)
+        vedette.process.send_signal(getattr(signal, name))
+        for _ in range(45):  # gunicorn looks at its workers once a second
+            stream.part()
+    assert vedette.worker == worker
+    assert len(Path(f"/proc/{vedette.process.pid}/task/{vedette.process.pid}/children").read_text().split()) == 1
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
+def test_a_terminal_ends_it(serve: Serve, name: str) -> None:
+    """Ctrl-C and a closed terminal reach every process of the group, and end it cleanly."""
+    vedette = serve("--source", "pattern")
+    with vedette.connect() as connection:
+        StreamReader(connection).part()
+        os.killpg(vedette.process.pid, getattr(signal, name))
+        assert vedette.process.wait(PATIENCE) == 0
     assert not re.search("error|warning|traceback|exception", vedette.log, re.IGNORECASE), vedette.log
 
 
