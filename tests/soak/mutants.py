@@ -47,6 +47,12 @@ def seeds() -> list[bytes]:
         kinds += [cv2.imencode(".jpg", image, options)[1].tobytes() for options in OPTIONS]
         kinds.append(cv2.imencode(".jpg", image[:, :, 0])[1].tobytes())
     kinds += [without_tables(jpeg) for jpeg in kinds if b"\xff\xc2" not in jpeg]
+    thumbnail = b"\xff\xe1" + (len(kinds[0]) + 2).to_bytes(2, "big") + kinds[0]
+    for jpeg in kinds[7:9]:
+        tables = jpeg.index(b"\xff\xdb")
+        behind = tables + 2 + int.from_bytes(jpeg[tables + 2 : tables + 4], "big")
+        kinds += [jpeg[:at] + thumbnail + jpeg[at:] for at in (2, tables, behind)]
+        kinds.append(jpeg + bytes(100))
     return kinds
 
 
