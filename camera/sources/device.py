@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -230,9 +231,10 @@ class Auto:
     def _pattern(self, problem: str) -> Mode:
         from camera.sources.pattern import Pattern
 
-        pattern: Source = Pattern(self._wanted, notice=f"{problem}: this is a test pattern")
+        pattern: Source = Pattern(self._wanted, notice=problem)
         self._source, self._looked = pattern, time.monotonic()
-        return pattern.open()
+        # The picture says in large letters what it is; where there is only text, the text must.
+        return replace(pattern.open(), notice=f"{problem}: this is a test pattern")
 
     def _look(self) -> None:
         now = time.monotonic()
