@@ -22,10 +22,13 @@ def _census() -> dict[str, int]:
 
     from web.viewers import Viewer
 
+    own = greenlet.getcurrent()  # the thread that asks is one, too
     gc.collect()
     objects = gc.get_objects()
     return {
-        "greenlets": sum(isinstance(thing, greenlet.greenlet) and not thing.dead for thing in objects),
+        "greenlets": sum(
+            isinstance(thing, greenlet.greenlet) and not thing.dead and thing is not own for thing in objects
+        ),
         "viewers": sum(isinstance(thing, Viewer) for thing in objects),
         "objects": len(objects),
     }

@@ -120,6 +120,8 @@ def mutants(folder: Path, seconds: float, seed: int) -> Figures:
         tried += 1
         index = chance.randrange(len(originals))
         mutant = mutated(originals[index], chance, chance.choice(originals))
+        if chance.random() < 0.5:  # as in life: damage follows upon a sound frame, whose tables are remembered
+            checkers[index].check(originals[index])
         found = _judged(mutant)
         problems = [] if found == _judged_by(checkers[index], mutant) else ["the two checks differ"]
         if isinstance(found, Checked):
