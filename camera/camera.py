@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -120,9 +120,14 @@ class Camera:
         """Take back one `enter()`."""
         self._demand.leave()
 
-    def watch(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def watch(self) -> Iterator[None]:
         """Want pictures for the length of a `with` block; a camera in standby is opened and kept open."""
-        return self._demand.lease()
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
 
     def wait_frame(self, *, max_age: float = 1.0, timeout: float = 10.0, settled: bool = False) -> Frame:
         """A live frame no older than `max_age` seconds, waiting up to `timeout` seconds for one.

@@ -94,6 +94,7 @@ class Capture(threading.Thread):
         self._frames = self._damaged = self._opened = 0
         self._damage = ""
         self._fps = 0.0
+        self._size: tuple[int, int] | None = None
         self._back_by = _NEVER
         self._doing = ""
 
@@ -113,6 +114,11 @@ class Capture(threading.Thread):
     def mode(self) -> Mode | None:
         """What the source gave when it was last opened; None before the first time."""
         return self._mode
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of the last frame, in pixels; None before the first."""
+        return self._size
 
     @property
     def statistics(self) -> Statistics:
@@ -140,9 +146,9 @@ class Capture(threading.Thread):
         self._enter(State.OFF)
 
     def _idle(self) -> None:
-        """Nobody wants pictures: forget the last one and sleep until somebody does."""
-        self._buffer.clear()
+        """Nobody wants pictures: sleep until somebody does."""
         self._enter(State.OFF)
+        self._buffer.clear()
         self._demand.wait_until_wanted()
 
     def _session(self) -> None:
@@ -219,6 +225,7 @@ class Capture(threading.Thread):
         self._frames += 1
         if self._status.state is not State.LIVE:
             self._enter(State.LIVE)
+            self._size = width, height
         self._buffer.publish(frame)
         return True
 
@@ -245,6 +252,8 @@ class Capture(threading.Thread):
             return
         with self.lock:
             self._status = replace(before, reason=reason) if before.state is state else Status(state, reason)
+            if before.state is State.LIVE:
+                self._buffer.clear()  # whoever comes now must not take an old picture for what is happening
         if before.state is not state:
             level = logging.WARNING if state in (State.LOST, State.STALLED) else logging.INFO
             log.log(level, "%s: %s%s", self.name.removeprefix("capture-"), state, f": {reason}" if reason else "")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from camera.state import Standby
 
@@ -51,15 +49,6 @@ class Demand:
             self._watchers -= 1
             self._left_at = time.monotonic()
             self.resting = self.standby is Standby.WARM and not self._watchers
-
-    @contextmanager
-    def lease(self) -> Iterator[None]:
-        """Hold a lease for the length of a `with` block."""
-        self.enter()
-        try:
-            yield
-        finally:
-            self.leave()
 
     def end(self) -> None:
         """Nobody will ever want a picture again; wakes whoever waits."""

@@ -85,9 +85,7 @@ class Sentry(threading.Thread):
         """The placeholder for `status`, in the size the camera last had, so that players keep theirs."""
         from camera import placeholder
 
-        last = self._buffer.latest
-        width = last.width if last else self._wanted.width or 640
-        height = last.height if last else self._wanted.height or 480
+        width, height = self._capture.size or (self._wanted.width or 640, self._wanted.height or 480)
         lines = [status.reason] if status.reason else []
         lines.append(f"for {spell_duration(status.seconds)}")
         return placeholder.draw(width, height, f"{self._camera}: {_TITLES[status.state]}", lines), width, height

@@ -154,7 +154,8 @@ class Fanout:
         viewer.reading.start(self._on_readable, viewer)
         if len(self._viewers) == 1:
             self._tick_in(_REPEAT_AFTER)
-        if self._send(viewer, head):
+        if self._send(viewer, head) and self.camera.status.state is State.LIVE:
+            # While it is not, a first frame would be an old one; the sentry's placeholder is on its way.
             self._on_frame()
             self._offer_latest(viewer)
 

@@ -192,6 +192,18 @@ def test_viewers_of_a_lost_camera_are_told_once_a_second() -> None:
             camera.wait_frame(max_age=0, timeout=0.5)
 
 
+def test_whoever_comes_while_a_camera_is_lost_sees_no_old_picture() -> None:
+    """Also a camera that is always on forgets its last picture with the loss, and tells the first who comes."""
+    source = Scripted()
+    with Camera(source, standby=Standby.ON) as camera:
+        wait_for(State.LIVE, camera)
+        source.problem = SourceLost("pulled out")
+        wait_for(State.LOST, camera)
+        assert camera.buffer.latest is None
+        with camera.watch():
+            assert not next_frame(camera, lambda _: True).live
+
+
 def test_a_silent_source_is_stalled_and_recovers_on_the_same_handle() -> None:
     """No frames for a while is a stall, not a loss."""
     source = Scripted()
