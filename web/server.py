@@ -103,7 +103,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "keepalive": _KEEP_ALIVE,
             "timeout": _HUNG_AFTER,
             "graceful_timeout": _END_WITHIN,
-            "loglevel": "warning",
+            # At "warning" it writes a line, with what was sent, for each malformed request of whoever passes by.
+            "loglevel": "error",
             "control_socket_disable": True,
             "proc_name": "vedette",
             "when_ready": self._announce,

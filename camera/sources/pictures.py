@@ -146,12 +146,13 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 def _picture(path: Path) -> bytes | Image | None:
     """The picture in a file: bytes for a sound JPEG, an image for everything else, None for what cannot be read."""
     from camera import jpeg
+    from camera.segments import SOI
 
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    if data.startswith(jpeg.SOI):
+    if data.startswith(SOI):
         try:
             jpeg.checked(data)
         except JpegError:

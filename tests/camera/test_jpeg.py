@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
 from camera.errors import JpegError
-from camera.jpeg import EOI, SOI, STANDARD_HUFFMAN_TABLES, Checked, Checker, checked, decode, encode
+from camera.jpeg import STANDARD_HUFFMAN_TABLES, Checked, Checker, checked, decode, encode
+from camera.segments import EOI, SOI
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def picture(seed: int = 0, width: int = 320, height: int = 240) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -107,6 +112,48 @@ def test_a_thumbnail_is_left_out() -> None:
     whole = KINDS["baseline"]
     assert checked(with_segment(whole, 0xE1, b"Exif\0\0" + encoded(seed=2))).jpeg == whole
     assert checked(with_segment(whole, 0xFE, b"a comment")).jpeg == with_segment(whole, 0xFE, b"a comment")
+
+
+def test_a_thumbnail_among_the_tables_is_left_out_of_each_frame() -> None:
+    """Also where what is remembered of a camera's frames would contain it."""
+    whole = KINDS["baseline"]
+    at = whole.index(b"\xff\xc0")
+    thumbnail = encoded(seed=2)[:2000]
+    hidden = whole[:at] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + whole[at:]
+    checker = Checker()
+    assert [checker.check(hidden) for _ in range(3)] == [whole] * 3
+
+
+@pytest.mark.parametrize(
+    ("mark", "change", "complaint"),
+    [
+        (b"\xff\xc4", lambda body: body[:3] + b"\xff" + body[4:], "too many codes"),
+        (b"\xff\xc4", lambda body: body[:2] + b"\x30" + body[3:], "does not add up"),
+        (b"\xff\xdb", lambda body: body[:2] + b"\x09" + body[3:], "does not add up"),
+        (b"\xff\xc0", lambda body: body[:2] + b"\x0c" + body[3:], "bits per sample"),
+        (b"\xff\xda", lambda body: body[:3] + b"\x77" + body[4:], "component that is not there"),
+        (b"\xff\xda", lambda body: body[:4] + b"\x33" + body[5:], "table that is not there"),
+    ],
+)
+def test_tables_that_no_decoder_can_begin_with_are_refused(
+    mark: bytes, change: Callable[[bytes], bytes], complaint: str
+) -> None:
+    """A frame whose segments are there and long enough may still be nonsense."""
+    whole = KINDS["baseline"]
+    at = whole.index(mark) + 2
+    with pytest.raises(JpegError, match=complaint):
+        checked(whole[:at] + change(whole[at:]))
+
+
+def test_bytes_that_only_fill_cost_nothing_to_speak_of() -> None:
+    """A hostile camera cannot keep the capture thread busy with megabytes of fill bytes and restart markers."""
+    for hostile in (
+        SOI + b"\xff" * 30_000_000,
+        KINDS["restart markers"][:-2] + b"\xff" * 30_000_000,
+        KINDS["restart markers"][:-2] + bytes(range(0xD0, 0xD8)).join([b"\xff"] * 4_000_000),
+    ):
+        with pytest.raises(JpegError):
+            checked(hostile)
 
 
 def variants() -> list[bytes]:
