@@ -9,6 +9,7 @@ sentry. Every method may be called on any thread; only `wait_frame()`, `frames()
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from camera.state import Standby, State, Statistics, Status
 
 if TYPE_CHECKING:
     from camera.sources import Mode, Source
+
+log = logging.getLogger("vedette.camera")
 
 
 class Camera:
@@ -55,9 +58,15 @@ class Camera:
         self.buffer = FrameBuffer()
         self._demand = Demand(standby, linger)
         self._capture = Capture(
-            source, self.buffer, self._demand, name=name, treatment=treatment, on_change=self._changed
+            source,
+            self.buffer,
+            self._demand,
+            name=name,
+            treatment=treatment,
+            expected_fps=wanted.fps,
+            on_change=self._changed,
         )
-        self._sentry = Sentry(name, self._capture, self.buffer, self._demand, wanted)
+        self._sentry = Sentry(name, self._capture, self._demand, wanted)
 
     def start(self) -> None:
         """Start the camera's two threads. A camera is started once."""
@@ -84,7 +93,8 @@ class Camera:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        if not self.stop():
+            log.warning("%s: hangs inside its driver and could not be released", self.name)
 
     @property
     def status(self) -> Status:

@@ -76,18 +76,22 @@ class Capture(threading.Thread):
         *,
         name: str,
         treatment: Treatment,
+        expected_fps: float | None,
         on_change: Callable[[], None],
     ) -> None:
-        """`on_change` is called on the capture thread after each change of state; it must return at once."""
+        """`expected_fps`: frames per second that were asked for, None when the source chooses.
+
+        `on_change` is called on the capture thread after each change of state; it must return at once.
+        """
         super().__init__(name=f"capture-{name}", daemon=True)
         self._source = source
         self._buffer = buffer
         self._demand = demand
         self._treatment = treatment
         self._on_change = on_change
-        self.lock = threading.Lock()
-        """Held while the state changes: what is published under it belongs to the state it was read in."""
-        self.sequence = itertools.count(1)
+        self._expected_fps = expected_fps
+        self._changing = threading.Lock()
+        self._sequence = itertools.count(1)
         self._status = Status(State.OFF)
         self._mode: Mode | None = None
         self._checker = jpeg.Checker()
@@ -126,6 +130,14 @@ class Capture(threading.Thread):
         fps = self._fps if self.status.state is State.LIVE else 0.0
         return Statistics(fps, self._frames, self._damaged, self._damage, self._opened)
 
+    def publish_placeholder(self, told: Status, picture: bytes, width: int, height: int) -> None:
+        """Publish a placeholder that tells of the status `told`, unless the state is another one by now."""
+        with self._changing:
+            # It took a while to draw: a camera that has come back meanwhile has priority.
+            if self.status.state is told.state:
+                number, now = next(self._sequence), time.monotonic()
+                self._buffer.publish(Frame(picture, number, time.time(), now, width, height, live=False, settled=False))
+
     # --- the capture thread ---------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -148,7 +160,6 @@ class Capture(threading.Thread):
     def _idle(self) -> None:
         """Nobody wants pictures: sleep until somebody does."""
         self._enter(State.OFF)
-        self._buffer.clear()
         self._demand.wait_until_wanted()
 
     def _session(self) -> None:
@@ -161,18 +172,24 @@ class Capture(threading.Thread):
             log.debug("%s: opened: %s", self.name, mode)
             self._opened += 1
             self._capture(mode)
+            self._enter(State.OFF)  # before it is closed, which may take a while: nobody is to see it live meanwhile
         except SourceError as error:
             self._enter(State.LOST, str(error))
-        except Exception as error:
-            # A defect of ours or of a library must not end capture for good, and must not be quiet; nor loud for ever.
-            reason = f"unexpected {type(error).__name__}; see the log"
-            if self._status.reason != reason:
-                log.exception("%s: unexpected error; the source is opened again", self.name)
-            self._enter(State.LOST, reason)
-        finally:
-            self._expect(_OPEN_WITHIN, "closing")
+        except Exception as error:  # noqa: BLE001 - logged, and the camera is tried again
+            self._defect(error)
+        self._expect(_OPEN_WITHIN, "closing")
+        try:
             self._source.close()
-            self._back_by = _NEVER
+        except Exception as error:  # noqa: BLE001 - logged, and the camera is tried again
+            self._defect(error)
+        self._back_by = _NEVER
+
+    def _defect(self, error: Exception) -> None:
+        """A defect of ours or of a library must not end capture for good, and must not be quiet; nor loud for ever."""
+        reason = f"unexpected {type(error).__name__}; see the log"
+        if self._status.reason != reason:
+            log.error("%s: unexpected error; the source is opened again", self.name, exc_info=error)
+        self._enter(State.LOST, reason)
 
     def _capture(self, mode: Mode) -> None:
         """Read until nobody wants pictures; raises `SourceError` when there are none to be had any more.
@@ -183,7 +200,8 @@ class Capture(threading.Thread):
         look_at = 0.0
         window_frames = self._frames
         settling = Settling(now, self._treatment.settle if mode.settles else 0.0)
-        stall_after = max(self._treatment.stall_after, 3 / mode.fps if mode.fps else 0.0)
+        rates = [rate for rate in (mode.fps, self._expected_fps) if rate]
+        stall_after = max(self._treatment.stall_after, 3 / min(rates, default=float("inf")))
         demand, read = self._demand, self._source.read
         self._expect(_READ_WITHIN, "reading")
         while True:
@@ -191,9 +209,9 @@ class Capture(threading.Thread):
                 if not demand.wanted:
                     return
                 look_at = now + _LOOK_EVERY
-            self._back_by = now + _READ_WITHIN
             picture = read()
             now = time.monotonic()
+            self._back_by = now + _READ_WITHIN
             if picture is not None:
                 if demand.resting and now < published_at + _WARM_EVERY and self._status.state is State.LIVE:
                     good_at = now
@@ -221,11 +239,12 @@ class Capture(threading.Thread):
             self._damage = str(error)
             return False
         settled = settling.settled or settling.look(data, now)
-        frame = Frame(data, next(self.sequence), wall, now, width, height, True, settled)
         self._frames += 1
         if self._status.state is not State.LIVE:
             self._enter(State.LIVE)
             self._size = width, height
+        # The number is taken once the state says live: no placeholder gets a later one and comes earlier.
+        frame = Frame(data, next(self._sequence), wall, now, width, height, True, settled)
         self._buffer.publish(frame)
         return True
 
@@ -250,7 +269,7 @@ class Capture(threading.Thread):
         before = self._status
         if before.state is state and before.reason == reason:
             return
-        with self.lock:
+        with self._changing:
             self._status = replace(before, reason=reason) if before.state is state else Status(state, reason)
             if before.state is State.LIVE:
                 self._buffer.clear()  # whoever comes now must not take an old picture for what is happening

@@ -1,8 +1,8 @@
 """`Frame`, one picture, and `FrameBuffer`, which holds the latest one.
 
-The frame buffer is where the capture thread and everybody else meet. It has two verbs,
-*publish* and *subscribe*, and holds one frame: a reader that was busy gets the newest
-next time, nobody queues. Called on any thread; holds its lock for a few instructions only.
+The frame buffer is where the capture thread and everybody else meet. It has two verbs, *publish* (called by
+`camera.capture`) and *subscribe* (by the fan-out of `web.viewers`, for one), and holds one frame: a reader that was
+busy gets the newest next time, nobody queues. Called on any thread; publishing takes no lock.
 """
 
 from __future__ import annotations

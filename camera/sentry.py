@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
-from camera.frame import Frame
 from camera.state import State, Status
 
 if TYPE_CHECKING:
     from camera.capture import Capture
     from camera.demand import Demand
-    from camera.frame import FrameBuffer
     from camera.sources import Wanted
 
 log = logging.getLogger("vedette.camera")
@@ -35,13 +32,12 @@ _TITLES: Final = {
 
 
 class Sentry(threading.Thread):
-    """Publishes placeholders into `buffer` while `capture` has no frames for its viewers."""
+    """Has `capture` publish placeholders while it has no frames for its viewers."""
 
-    def __init__(self, name: str, capture: Capture, buffer: FrameBuffer, demand: Demand, wanted: Wanted) -> None:
+    def __init__(self, name: str, capture: Capture, demand: Demand, wanted: Wanted) -> None:
         super().__init__(name=f"sentry-{name}", daemon=True)
         self._camera = name
         self._capture = capture
-        self._buffer = buffer
         self._demand = demand
         self._wanted = wanted
         self._alert = threading.Event()
@@ -67,13 +63,7 @@ class Sentry(threading.Thread):
             # Without a placeholder the viewers see the last picture again: bad, but no reason to stop looking.
             log.exception("%s: the placeholder could not be drawn", self._camera)
             return
-        with self._capture.lock:
-            # The picture took a while to draw: a camera that has come back meanwhile has priority.
-            if self._capture.status.state is status.state:
-                sequence = next(self._capture.sequence)
-                self._buffer.publish(
-                    Frame(picture, sequence, time.time(), time.monotonic(), width, height, live=False, settled=False)
-                )
+        self._capture.publish_placeholder(status, picture, width, height)
 
     @staticmethod
     def _worth_telling(status: Status) -> bool:

@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound=Callable[..., Any])
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "X-Forwarded-Host")
+_PROXY_HEADERS: Final = (
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Server",
+    "X-Real-IP",
+    "X-Client-IP",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "Via",
+)
+"""What a proxy adds. One that adds none of them cannot be told from a program on this machine (docs/http.md)."""
 _CONTENT_POLICY: Final = (
     "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'self'"
@@ -125,10 +137,17 @@ def _check_origin() -> None:
         return
     origin = request.headers.get("Origin")
     if origin is not None:
-        if urlsplit(origin).netloc != request.host:
+        if _network_location(origin) != request.host:
             raise Forbidden("another site may not change anything here")
     elif request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         raise Forbidden("another site may not change anything here")
+
+
+def _network_location(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _harden(response: Response) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flask import Blueprint, Response, jsonify
 
@@ -14,10 +14,14 @@ from web.access import Level, caller_level, level
 from web.site import current_site
 
 if TYPE_CHECKING:
+    from camera import Status
     from web.settings import CameraSettings
     from web.viewers import Fanout, Viewer
 
 blueprint = Blueprint("health", __name__)
+
+_OPENS_WITHIN: Final = 2.0
+"""Seconds after which a camera that is still being opened counts as a problem."""
 
 
 @blueprint.get("/healthz")
@@ -27,10 +31,11 @@ def healthz() -> tuple[Response, int]:
     problems = []
     for name, fanout in current_site().fanouts.items():
         status = fanout.camera.status
-        if status.state in (State.STALLED, State.LOST) and fanout.camera.should_be_live:
+        if fanout.camera.should_be_live and status.state is not State.LIVE and not _just_opening(status):
             # A stranger is told that there is trouble, and not what is plugged in where.
-            reason = f": {status.reason}" if status.reason and caller_level() >= Level.VIEWER else ""
-            problems.append(f"{name}: {status.state}{reason}")
+            reason = f": {status.reason}" if status.reason else ""
+            known = caller_level() >= Level.VIEWER
+            problems.append(f"{name}: {status.state}{reason}" if known else f"a camera is {status.state}")
     response = jsonify(ok=not problems, problems=problems)
     response.headers["Cache-Control"] = "no-store"
     return response, 503 if problems else 200
@@ -52,6 +57,11 @@ def state() -> Response:
     )
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _just_opening(status: Status) -> bool:
+    """A camera that somebody has just asked for is in order while it opens, as long as that takes no longer."""
+    return status.state in (State.OFF, State.OPENING) and status.seconds < _OPENS_WITHIN
 
 
 def _camera(fanout: Fanout, settings: CameraSettings) -> dict[str, Any]:

@@ -38,6 +38,10 @@ _NO_CACHE: Final = {
 """ustreamer's: some clients and proxies heed only one of them."""
 
 
+_MOST_WAITING: Final = 128
+"""Requests that may wait for a still at a time: each holds one of the connections that ordinary requests have."""
+
+
 @blueprint.get("/")
 @blueprint.get("/cameras/<name>/")
 @level(Level.VIEWER)
@@ -69,9 +73,12 @@ def stream(name: str | None = None) -> Response:
 def snapshot(name: str | None = None) -> Response:
     """One still, in the quality in which the camera gives it."""
     values = parameters.read(parameters.SNAPSHOT)
-    camera = (fanout := current_site().fanout(name)).camera
+    site = current_site()
+    camera = (fanout := site.fanout(name)).camera
+    if site.waiting >= _MOST_WAITING:
+        raise Unavailable(f"{site.waiting} requests are waiting for a picture already")
     wanted = fresh(values["max_age"], settled=True)
-    frame = fanout.wait_frame(wanted, values["timeout"])
+    frame = fanout.wait_frame(wanted, values["timeout"], request.environ.get("gunicorn.socket"))
     if frame is None:
         raise Unavailable(f"{camera.name}: {no_picture(camera.status)}")
     return _still(frame, camera.name, attached=values["download"])
@@ -96,6 +103,8 @@ class StreamResponse(Response):
     Where the server does not show us a plain TCP socket (TLS, another WSGI server, a test client) the same stream
     is an ordinary iterator. The raw socket under TLS must never be used: pictures would go out in clear.
     """
+
+    automatically_set_content_length = False  # it has none, also in the answer to HEAD
 
     def __init__(self, fanout: Fanout, framing: Framing, limit: float | None) -> None:
         super().__init__(content_type=framing.content_type, headers=_NO_CACHE)

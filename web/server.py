@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.app.base import BaseApplication
@@ -29,8 +31,14 @@ _CONNECTIONS: Final = 512
 """Ordinary requests in hand at a time. Viewers do not count: they have left gunicorn's hands."""
 _HUNG_AFTER: Final = 120
 """Seconds after which gunicorn kills a worker whose hub has stopped; less has killed busy ones on slow machines."""
-_END_WITHIN: Final = 1
-"""Seconds that requests in hand have to end, and cameras to be released, after SIGTERM."""
+_RELEASE_WITHIN: Final = 1.0
+"""Seconds that cameras have to be released after SIGTERM."""
+_KILL_AFTER: Final = 5
+"""Seconds after SIGTERM at which gunicorn kills a worker that has not ended."""
+_OTHER_DESCRIPTORS: Final = 128
+"""Descriptors that are neither viewers nor requests: cameras, libraries, the hub's own."""
+_INHERITED: Final = ("LISTEN_FDS", "LISTEN_PID", "GUNICORN_FD", "GUNICORN_PID")
+"""Through these gunicorn would take over sockets of which nobody has read off who can reach them."""
 
 
 class RefusedError(VedetteError):
@@ -51,7 +59,24 @@ def serve(settings: Settings) -> None:
             f"others on the network can reach {address} port {settings.port} and nothing protects it: "
             "give --open to let everyone there watch, or leave --host out to serve this machine only"
         )
-    _Server(settings, listener).run()
+    for name in _INHERITED:
+        os.environ.pop(name, None)
+    _Server(_within_descriptors(settings), listener).run()
+
+
+def _within_descriptors(settings: Settings) -> Settings:
+    """`settings` with no more viewers than this process may have descriptors for, which is said."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = settings.max_viewers + _CONNECTIONS + _OTHER_DESCRIPTORS
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most == needed:
+        return settings
+    viewers = max(1, most - _CONNECTIONS - _OTHER_DESCRIPTORS)
+    log.warning("max_viewers is %d, not %d: this process may open %d files", viewers, settings.max_viewers, hard)
+    return replace(settings, max_viewers=viewers)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -61,8 +86,9 @@ def _bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
         )[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise SettingError(f"host: {host!r} is not an address of this machine ({error.strerror})") from error
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise SettingError(f"host: {host!r} is not an address of this machine ({why})") from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(where)
@@ -102,7 +128,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "worker_connections": _CONNECTIONS,
             "keepalive": _KEEP_ALIVE,
             "timeout": _HUNG_AFTER,
-            "graceful_timeout": _END_WITHIN,
+            "graceful_timeout": _KILL_AFTER,
             # At "warning" it writes a line, with what was sent, for each malformed request of whoever passes by.
             "loglevel": "error",
             "control_socket_disable": True,
@@ -138,7 +164,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """The worker is about to exit: no capture thread may be inside OpenCV when Python goes down."""
         from web.site import site_of
 
-        if self._app is not None and not site_of(self._app).close(_END_WITHIN):
+        if self._app is not None and not site_of(self._app).close(_RELEASE_WITHIN):
             log.warning("a camera hangs inside its driver; the process ends without it")
             sys.stderr.flush()
             os._exit(0)

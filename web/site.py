@@ -61,6 +61,11 @@ class Site:
         """How many viewers there are, over all cameras."""
         return sum(len(fanout) for fanout in self.fanouts.values())
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a still, over all cameras."""
+        return sum(len(fanout.waiting) for fanout in self.fanouts.values())
+
 
 def site_of(app: Flask) -> Site:
     """The site that `app` serves."""

@@ -19,10 +19,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
-from gevent.event import AsyncResult
 
-from camera import FrameTimeout, State
+from camera import State
 from web.gate import POLL, has_room
+from web.waiting import WaitingRoom
 
 if TYPE_CHECKING:
     from camera import Camera, Frame
@@ -39,8 +39,6 @@ _RATE_OVER: Final = 2.0
 """Seconds over which a viewer's rate is measured."""
 _PEER_TIMEOUT: Final = 3000
 """Milliseconds for which sent data may stay unacknowledged, or the peer's window shut, until the viewer is cut."""
-_MAX_WAITERS: Final = 128
-"""Requests that may wait for a frame of one camera at a time: each holds one of gunicorn's connections."""
 _CHATTER: Final = 65536
 """Bytes that a viewer may send after its request. Nobody needs any; what sends more is not a viewer."""
 
@@ -127,8 +125,8 @@ class Fanout:
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
         self._viewers: dict[Viewer, None] = {}
-        self._waiting: dict[Viewer, None] = {}
-        self._waiters: dict[AsyncResult[Frame], Callable[[Frame], bool]] = {}
+        self.waiting = WaitingRoom()
+        self._without_room: dict[Viewer, None] = {}
         self._frame: Frame | None = None
         self._parts: dict[Framing, bytes] = {}
         self._unsubscribe: Callable[[], None] | None = None
@@ -163,35 +161,27 @@ class Fanout:
         """Forget a viewer who has gone, or must go."""
         if self._viewers.pop(viewer, viewer) is viewer:
             return
-        self._waiting.pop(viewer, None)
+        self._without_room.pop(viewer, None)
         viewer.close()
         self.camera.leave()
         if not self._viewers:
             self._ticker.close()
         self._unlisten()
 
-    def wait_frame(self, wanted: Callable[[Frame], bool], timeout: float) -> Frame | None:
+    def wait_frame(self, wanted: Callable[[Frame], bool], timeout: float, connection: Any = None) -> Frame | None:
         """The first frame for which `wanted` is true, or None after `timeout` seconds. Blocks the greenlet only.
 
-        Raises `FrameTimeout` at once when too many are waiting already.
+        `connection`: the caller's socket, if it is to be given up when the caller has gone.
         """
         frame = self.camera.buffer.latest
         if frame is not None and wanted(frame):
             return frame
-        if len(self._waiters) >= _MAX_WAITERS:
-            raise FrameTimeout(f"{self.camera.name}: {len(self._waiters)} requests are waiting for a picture already")
-        waiter: AsyncResult[Frame] = AsyncResult()
-        self._waiters[waiter] = wanted
-        self._listen()
-        try:
-            with self.camera.watch():
-                found: Frame = waiter.get(timeout=timeout)
-                return found
-        except gevent.Timeout:
-            return None
-        finally:
-            del self._waiters[waiter]
-            self._unlisten()
+        with self.waiting.enter(wanted, connection) as answer, self.camera.watch():
+            self._listen()
+            try:
+                return answer.get(timeout)
+            finally:
+                self._unlisten()
 
     def close(self) -> None:
         """End all streams."""
@@ -207,29 +197,24 @@ class Fanout:
             self._unsubscribe = self.camera.buffer.subscribe(self._wake.send)
 
     def _unlisten(self) -> None:
-        if self._unsubscribe is not None and not self._viewers and not self._waiters:
+        if self._unsubscribe is not None and not self._viewers and not self.waiting:
             self._unsubscribe()
             self._unsubscribe = None
-            self._frame = None
-            self._parts.clear()
 
     def _on_frame(self) -> None:
         """The capture thread has published: wake-ups coalesce on their way, so it is the latest frame that counts."""
         frame = self.camera.buffer.latest
-        if frame is None or frame is self._frame:
+        if frame is self._frame:
             return
         self._frame = frame
         self._parts.clear()
-        if self._waiters:
-            self._answer_waiters(frame)
+        if frame is None:
+            return
+        if self.waiting:
+            self.waiting.answer(frame)
         now = time.monotonic()
         for viewer in tuple(self._viewers):
             self._offer(viewer, frame, now)
-
-    def _answer_waiters(self, frame: Frame) -> None:
-        for waiter, wanted in tuple(self._waiters.items()):
-            if not waiter.ready() and wanted(frame):
-                waiter.set(frame)
 
     def _offer(self, viewer: Viewer, frame: Frame, now: float) -> None:
         """Send `frame` to `viewer`, unless it has it, is not due, or its link has no room."""
@@ -238,9 +223,9 @@ class Fanout:
         if has_room(viewer.sock):
             self._send_frame(viewer, frame, now)
         else:
-            if not self._waiting:
+            if not self._without_room:
                 self._poller.start(self._on_poll)
-            self._waiting[viewer] = None
+            self._without_room[viewer] = None
 
     def _send_frame(self, viewer: Viewer, frame: Frame, now: float) -> None:
         if viewer.interval:
@@ -302,15 +287,16 @@ class Fanout:
 
     def _on_poll(self) -> None:
         """Ask again the few viewers whose links had no room."""
-        waiting, self._waiting = self._waiting, {}
+        waiting, self._without_room = self._without_room, {}
         for viewer in waiting:
             if viewer in self._viewers:
                 self._offer_latest(viewer)
-        if not self._waiting:
+        if not self._without_room:
             self._poller.stop()
 
     def _on_tick(self) -> None:
         """Send the last frame again to those who have heard nothing for a while, and look again when that may be so."""
+        self._on_frame()  # a frame that the camera has forgotten is not sent again
         now = time.monotonic()
         frame = self._frame
         next_at = now + _REPEAT_AFTER

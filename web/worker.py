@@ -10,9 +10,11 @@ A view may take the connection over and return `ALREADY_HANDLED`: that is how a 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -27,6 +29,12 @@ from gunicorn.workers.ggevent import GeventWorker
 __all__ = ["ALREADY_HANDLED", "HubWorker"]
 
 
+_PR_SET_PDEATHSIG: Final = 1
+"""`linux/prctl.h`: the signal that a process gets when its parent has died."""
+_UNREAD_FOR: Final = 5000
+"""Milliseconds for which an answer may stay unacknowledged, or its reader's window shut, until it is cut."""
+_FINISH_WITHIN: Final = 0.5
+"""Seconds that requests in hand have to end after SIGTERM."""
 _NOTIFY_EVERY: Final = 5.0
 """Seconds between two signs of life to the arbiter, and two looks whether it is still there."""
 
@@ -36,12 +44,37 @@ class HubWorker(GeventWorker):  # type: ignore[misc]
 
     sockets: list[Any]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._requests = 0
+        """Requests in hand. Idle connections, which wait for a next one, are none."""
+
+    def init_process(self) -> None:
+        """Become a worker that does not outlive its parent: an orphan would hold the port and the cameras."""
+        with suppress(OSError, AttributeError):  # a libc without prctl; `notify()` notices the orphan, too
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        super().init_process()
+
     def patch(self) -> None:
         """Convert the listening sockets, and nothing else."""
         self.sockets = [
             socket.socket(listener.FAMILY, socket.SOCK_STREAM, fileno=listener.sock.detach())
             for listener in self.sockets
         ]
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection; one whose peer does not read what it asked for is cut by the kernel."""
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_FOR)
+        super().handle(listener, client, addr)
+
+    def handle_request(self, *args: Any) -> Any:
+        """Serve one request, counted, and let others have a turn: a client may have sent hundreds at once."""
+        self._requests += 1
+        try:
+            return super().handle_request(*args)
+        finally:
+            self._requests -= 1
+            gevent.sleep(0)
 
     def is_already_handled(self, respiter: Any) -> bool:
         """End gunicorn's keep-alive loop for a connection that a view has taken over."""
@@ -50,10 +83,11 @@ class HubWorker(GeventWorker):  # type: ignore[misc]
         return False
 
     def run(self) -> None:
-        """Serve until SIGTERM (or Ctrl-C), give the requests in hand the graceful timeout, and end.
+        """Serve until SIGTERM (or Ctrl-C), give the requests in hand a moment, and end.
 
-        GeventWorker's own loop looks once a second whether it should end: that alone would use up most of the
-        time a user waits for a restart. Streams need no waiting for: their viewers have left gunicorn's hands.
+        GeventWorker's own loop looks once a second whether it should end, and takes an idle connection for a reason
+        to stay: that alone would use up the time a user waits for a restart. Streams need no waiting for: their
+        viewers have left gunicorn's hands.
         """
         ending = Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
@@ -64,13 +98,13 @@ class HubWorker(GeventWorker):  # type: ignore[misc]
             pool = Pool(self.worker_connections)
             server = StreamServer(listener, handle=partial(self.handle, listener), spawn=pool)
             server.start()
-            servers.append((server, pool))
+            servers.append(server)
         while self.alive and not ending.wait(_NOTIFY_EVERY):
             self.notify()
-        for server, _ in servers:
+        for server in servers:
             server.close()
-        give_up_at = time.monotonic() + self.cfg.graceful_timeout
-        while any(len(pool) for _, pool in servers) and time.monotonic() < give_up_at:
+        give_up_at = time.monotonic() + _FINISH_WITHIN
+        while self._requests and time.monotonic() < give_up_at:
             gevent.sleep(0.02)
 
     def notify(self) -> None:

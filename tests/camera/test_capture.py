@@ -278,6 +278,63 @@ def test_a_defect_in_a_source_is_logged_and_survived(caplog: pytest.LogCaptureFi
     assert "unexpected error" in caplog.text
 
 
+def test_a_camera_that_is_being_closed_is_not_live() -> None:
+    """Closing and opening again may take seconds: whoever comes meanwhile is not shown the last picture."""
+    source = Scripted()
+    closing, closed = threading.Event(), threading.Event()
+    release = source.close
+
+    def slow_close() -> None:
+        closing.set()
+        closed.wait(PATIENCE)
+        release()
+
+    source.close = slow_close  # type: ignore[method-assign]
+    with Camera(source, linger=0.0) as camera:
+        camera.wait_frame()
+        assert closing.wait(PATIENCE)
+        with camera.watch():
+            assert camera.status.state is State.OFF
+            assert camera.buffer.latest is None
+            closed.set()
+            next_frame(camera, live)
+
+
+def test_a_source_that_fails_to_close_is_opened_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect in one camera's closing does not end its capture for good."""
+    source = Scripted()
+    release, failing = source.close, True
+
+    def close() -> None:
+        release()
+        if failing:
+            raise OSError("the driver is confused")
+
+    source.close = close  # type: ignore[method-assign]
+    with Camera(source) as camera, camera.watch():
+        next_frame(camera, live)
+        source.problem = SourceLost("pulled out")
+        wait_for(State.LOST, camera)
+        source.problem = None
+        next_frame(camera, live)
+        failing = False
+    assert "unexpected error" in caplog.text
+
+
+def test_a_camera_that_was_asked_for_few_frames_is_not_stalled_between_them() -> None:
+    """One picture in two seconds is what was asked for, also of a source that does not say its rate."""
+    source = Scripted()
+    source.mode = Mode("scripted", 320, 240, 0.0, "MJPG")
+    with Camera(source, wanted=Wanted(fps=0.5), treatment=Treatment(stall_after=0.5)) as camera, camera.watch():
+        next_frame(camera, live)
+        source.picture = None
+        states = set()
+        for _ in range(20):
+            states.add(camera.status.state)
+            time.sleep(0.1)
+    assert states == {State.LIVE}
+
+
 @pytest.mark.parametrize(
     ("turn", "corner"),
     [

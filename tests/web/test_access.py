@@ -78,6 +78,7 @@ def test_a_configured_name_is_answered(serve: Serve) -> None:
     [
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
     ],
@@ -120,6 +121,21 @@ def test_open_makes_others_viewers_and_nothing_more(serve: Serve) -> None:
         assert told["viewers"]["count"] == 1
         assert "address" not in told["cameras"]["camera"]["viewers"][0]
         assert vedette.get("/snapshot", X_Forwarded_For="192.0.2.7")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_none_of_ours_is_said_in_one_line(host: str) -> None:
+    """Whatever is wrong with it."""
+    result = subprocess.run(
+        [sys.executable, "-m", "web", "--host", host, "--port", str(free_port()), "--source", "pattern"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode in (1, 2)
+    assert host in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104 - refused, not bound

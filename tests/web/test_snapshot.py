@@ -72,8 +72,8 @@ def test_no_picture_is_a_503_with_the_reason(serve: Serve) -> None:
 
 def test_many_who_wait_do_not_shut_the_server(serve: Serve) -> None:
     """Requests that wait for a picture that does not come are limited, so that the health still answers."""
-    vedette = serve("--source", "/dev/video77")
-    waiting = [vedette.connect("/snapshot?timeout=60") for _ in range(700)]
+    vedette = serve(config="".join(f'[camera.c{number}]\nsource = "/dev/video7{number}"\n' for number in range(5)))
+    waiting = [vedette.connect(f"/cameras/c{number % 5}/snapshot?timeout=60") for number in range(700)]
     try:
         wait_until(lambda: vedette.get("/snapshot?timeout=60")[0] == 503, "nobody was turned away")
         assert vedette.healthz()[0] == 503
@@ -81,3 +81,7 @@ def test_many_who_wait_do_not_shut_the_server(serve: Serve) -> None:
     finally:
         for connection in waiting:
             connection.close()
+    wait_until(lambda: vedette.descriptors() < 100, "requests whose clients have gone are still waiting")
+    status, _, body = vedette.get("/snapshot?timeout=0.1")
+    assert status == 503
+    assert "/dev/video70" in json.loads(body)["error"], "those who have gone still stand in the way"

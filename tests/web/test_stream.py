@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
 import pytest
 
 from camera.jpeg import checked
-from tests.serving import PATIENCE, StreamReader, Vedette, wait_until
+from tests.serving import PATIENCE, StreamReader, Vedette, free_port, wait_until
+from web import create_app
+from web.settings import CameraSettings, Settings
+from web.site import site_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.conftest import Serve
 
 RESET = struct.pack("ii", 1, 0)
@@ -283,18 +291,29 @@ def test_cameras_have_addresses_of_their_own(serve: Serve) -> None:
     assert "front, back" in json.loads(body)["error"]
 
 
-def test_sigterm_ends_open_streams_at_once_and_quietly(serve: Serve) -> None:
-    """A restart waits for no viewer, every viewer sees the end, and the log has nothing that looks like an error."""
-    vedette = serve("--source", "pattern")
+def test_sigterm_ends_everything_at_once_and_quietly(serve: Serve) -> None:
+    """A restart waits for no viewer, idle page or waiting still; each sees the end; the camera is released.
+
+    And the log has nothing that looks like an error.
+    """
+    vedette = serve(config='[camera.front]\nsource = "pattern"\n[camera.back]\nsource = "/dev/video77"\n')
+    idle = http.client.HTTPConnection("127.0.0.1", vedette.port, timeout=PATIENCE)
+    idle.request("GET", "/state")
+    idle.getresponse().read()
+    waiting = vedette.connect("/cameras/back/snapshot?timeout=60")
     connections = [vedette.connect() for _ in range(100)]
     wait_until(lambda: vedette.viewers() == 100, "not all viewers were taken")
     assert vedette.terminate() == 0
     for connection in connections:
-        data = connection.recv(65536)
-        while data and not data.endswith(b"HTTP/1.1 200"):
-            data = connection.recv(65536)
+        data = b""
+        while received := connection.recv(1 << 20):
+            data += received
         connection.close()
-    assert not re.search("error|warning|traceback|exception", vedette.log, re.IGNORECASE), vedette.log
+        assert data.count(b"HTTP/1.") == 1, "the stream is followed by another answer"
+    waiting.close()
+    idle.close()
+    assert "front: off" in vedette.log, "the camera was not released"
+    assert not re.search("error|traceback|exception|kill", vedette.log, re.IGNORECASE), vedette.log
 
 
 @pytest.mark.parametrize("name", ["SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH"])
@@ -309,6 +328,66 @@ def test_there_is_never_a_second_owner_of_the_camera(serve: Serve, name: str) ->
             stream.part()
     assert vedette.worker == worker
     assert len(Path(f"/proc/{vedette.process.pid}/task/{vedette.process.pid}/children").read_text().split()) == 1
+
+
+def test_nobody_is_left_when_the_parent_is_killed(serve: Serve) -> None:
+    """An orphaned worker would hold the port and the camera: it ends with its parent, so that a restart works."""
+    vedette = serve("--source", "pattern")
+    worker = vedette.worker
+    vedette.process.kill()
+    vedette.process.wait()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker lives on")
+    vedette.start()
+    assert vedette.get("/snapshot")[0] == 200
+
+
+def test_clients_that_do_not_read_their_answers_do_not_shut_the_server(serve: Serve) -> None:
+    """They are cut by the kernel, and others are answered."""
+    vedette = serve("--source", "pattern")
+    request = b"GET /static/vedette.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(540):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", vedette.port))
+            connection.sendall(request * 30)
+        assert vedette.healthz()[0] == 200
+
+
+def test_the_limit_of_viewers_fits_the_descriptors_there_are(tmp_path: Path) -> None:
+    """A thousand viewers need as many descriptors: a machine that gives fewer is told what that means."""
+    log = tmp_path / "log"
+    port = free_port()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["bash", "-c", 'ulimit -n 900; exec "$0" "$@"', sys.executable, "-m", "web"]
+            + ["--source", "pattern", "--port", str(port)],
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: "shows the picture" in log.read_text(), "it does not start")
+        assert "max_viewers is 260, not 1000: this process may open 900 files" in log.read_text()
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def test_the_stream_is_an_iterator_for_other_servers() -> None:
+    """Where no socket can be taken over, any WSGI server can send the stream, the right way round."""
+    app = create_app(Settings(cameras=(CameraSettings(name="camera", source="pattern"),)))
+    site_of(app).start()
+    try:
+        answer = app.test_client().get("/stream?fps=20", buffered=False)
+        parts = iter(cast("Iterable[bytes]", answer.response))
+        assert next(parts) == b"--boundarydonotcross\r\n"
+        for _ in range(3):
+            head, _, body = next(parts).partition(b"\r\n\r\n")
+            assert head.startswith(b"Content-Type: image/jpeg\r\nContent-Length: ")
+            checked(body.removesuffix(b"\r\n--boundarydonotcross\r\n"))
+        answer.close()
+    finally:
+        assert site_of(app).close(PATIENCE)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP"])
