@@ -360,8 +360,7 @@ def test_the_limit_of_viewers_fits_the_descriptors_there_are(tmp_path: Path) -> 
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["bash", "-c", 'ulimit -n 900; exec "$0" "$@"', sys.executable, "-m", "web"]
-            + ["--source", "pattern", "--port", str(port)],
+            ["bash", "-c", f'ulimit -n 900; exec "$0" -m web --source pattern --port {port}', sys.executable],
             stdout=output,
             stderr=output,
         )
