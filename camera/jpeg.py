@@ -125,7 +125,7 @@ class Checker:
 
     def _remember(self, jpeg: bytes, header: Header) -> None:
         self._tables = b""
-        if header.frame == PROGRESSIVE or header.misleading:  # several scans, or something to leave out each time
+        if header.frame == PROGRESSIVE or header.scans > 1 or header.misleading:  # or something to leave out each time
             return
         lead = []
         start, marker, end = segment(jpeg, 2)
@@ -135,7 +135,7 @@ class Checker:
         self._lead = ((SOI, 0, 2), *lead)
         self._header = header
         self._tables_at, self._tables = start, jpeg[start : header.scan_at]
-        self._least_end = header.scan_at + -(-header.blocks // 4) + len(EOI)
+        self._least_end = header.scan_at + -(-header.least // 8) + len(EOI)
 
 
 def checked(jpeg: bytes) -> Checked:
@@ -147,7 +147,8 @@ def checked(jpeg: bytes) -> Checked:
     as the same object.
 
     Raises `JpegError` with what does not add up: empty, no SOI, no EOI, a segment that runs over the
-    end, a marker inside a scan, restart markers out of order, too little data for the size.
+    end, a marker inside a scan, restart markers out of order, too little data for the size, a size of too many pixels
+    (`camera.limits`).
     """
     return _walk(jpeg)[0]
 

@@ -13,6 +13,7 @@ from typing import Final, cast
 import numpy as np
 
 from camera.errors import JpegError
+from camera.limits import excess
 
 SOI: Final = b"\xff\xd8"
 EOI: Final = b"\xff\xd9"
@@ -38,7 +39,8 @@ class Header:
     frame: int = 0
     width: int = 0
     height: int = 0
-    blocks: int = 0
+    units: tuple[int, int] = (0, 0)
+    """Units of an interleaved scan, across and down (A.2)."""
     components: int = 0
     identifiers: tuple[int, ...] = ()
     quantisers: tuple[int, ...] = ()
@@ -50,6 +52,12 @@ class Header:
     """Huffman tables that are there: class in the upper four bits, destination in the lower."""
     restarts: bool = False
     """Whether there are restart markers in the scans."""
+    scanned: set[int] = field(default_factory=set)
+    """The components that had data so far."""
+    scans: int = 0
+    """How many there have been, with the one that is being read."""
+    least: int = 0
+    """Bits that the data of the scan that is being read have, if they are whole."""
     scan_at: int = 0
     """Where the first scan's data begin."""
     misleading: list[tuple[int, int]] = field(default_factory=list)
@@ -134,6 +142,9 @@ def _read_frame_header(header: Header, marker: int, body: bytes) -> None:
     header.components = body[5]
     if not header.width or not header.height or header.components not in (1, 3, 4):
         raise JpegError(f"{header.width} x {header.height} pixels in {header.components} components")
+    too_large = excess(header.width, header.height)
+    if too_large:
+        raise JpegError(too_large)
     if body[0] != _BITS:
         raise JpegError(f"{body[0]} bits per sample, which nobody shows")
     header.identifiers, header.quantisers = tuple(body[6::3]), tuple(body[8::3])
@@ -147,8 +158,7 @@ def _read_frame_header(header: Header, marker: int, body: bytes) -> None:
         raise JpegError("impossible sampling factors")
     if any(across % (factor >> 4) or down % (factor & 15) for factor in sampling):
         raise JpegError("fractional sampling factors, which nobody shows")
-    units = -(-header.width // (8 * across)) * -(-header.height // (8 * down))
-    header.blocks = units * sum((factor >> 4) * (factor & 15) for factor in sampling)
+    header.units = -(-header.width // (8 * across)), -(-header.height // (8 * down))
 
 
 def check_scan_header(header: Header, body: bytes, position: int) -> None:
@@ -160,6 +170,7 @@ def check_scan_header(header: Header, body: bytes, position: int) -> None:
     if not header.huffman:
         header.huffman = set(STANDARD_TABLES)
         header.missing_at = position
+    header.scans += 1
     _check_scan_tables(header, body)
 
 
@@ -171,8 +182,10 @@ def _check_scan_tables(header: Header, body: bytes) -> None:
         (end != 0 if start == 0 else not start <= end <= 63 or body[0] != 1) or low > 13 or (high and high != low + 1)
     ):
         raise JpegError("impossible progression")
+    if progressive and header.scans == 1 and (start or high):  # G.1.1.1: the DC coefficients come first
+        raise JpegError("progression without a beginning")
     blocks = 0
-    seen = set()
+    seen: set[int] = set()
     for name, tables in zip(body[1:-3:2], body[2:-3:2], strict=True):
         if name not in header.identifiers or name in seen:
             raise JpegError("scan of a component that is not there")
@@ -189,6 +202,21 @@ def _check_scan_tables(header: Header, body: bytes) -> None:
             raise JpegError("scan with a table that is not there")
     if body[0] > 1 and blocks > _MOST_BLOCKS:
         raise JpegError("too many blocks in a unit")
+    blocks *= header.units[0] * header.units[1]
+    if body[0] == 1:
+        blocks = _blocks_of(header, header.identifiers.index(body[1]))
+    header.scanned |= seen
+    # The shortest block is two codes of one bit. In a progression, each scan of the DC coefficient has one bit of it;
+    # all other coefficients of many blocks may be one code.
+    header.least = blocks * (2 if not progressive else 1 if not start else 0)
+
+
+def _blocks_of(header: Header, component: int) -> int:
+    """The blocks in a scan of one component alone, where there are none that only fill up a unit (T.81 A.2.2)."""
+    across, down = max(factor[0] for factor in header.sampling), max(factor[1] for factor in header.sampling)
+    width = -(-header.width * header.sampling[component][0] // across)
+    height = -(-header.height * header.sampling[component][1] // down)
+    return -(-width // 8) * -(-height // 8)
 
 
 def end_of_scan(jpeg: bytes, start: int, header: Header) -> int:
@@ -210,9 +238,10 @@ def end_of_scan(jpeg: bytes, start: int, header: Header) -> int:
         raise JpegError("restart markers out of order")
     position, marker = int(positions[restarts]), int(markers[restarts])
     progressive = header.frame == PROGRESSIVE
-    # The shortest block is two codes of one bit: less than that is a picture that was cut.
-    if marker == 0xD9 and not progressive and position * 4 < header.blocks:
+    if position * 8 < header.least:
         raise JpegError("too little data for the size")
+    if marker == 0xD9 and len(header.scanned) < header.components:
+        raise JpegError("component without data")
     if marker == 0xD9 or (marker in (DHT, SOS, DQT, DRI, COM) and (progressive or header.components > 1)):
         return start + position  # the end, or what stands before the next of several scans
     raise JpegError(f"marker {marker:02X} inside the picture data")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from camera.errors import SourceError, SourceLost, SourceMissing, SourceUnusable
+from camera.limits import excess
 from camera.redact import redact
 from camera.sources import Image, Mode, Wanted
+from camera.sources.opencv import silence
 
 if TYPE_CHECKING:
     import cv2
@@ -41,8 +42,9 @@ class FfmpegSource:
         capture = opened(self._url)
         if capture is None:
             raise _diagnosis(self._url, self._name)
+        mode = mode_of(capture, self._name)
         self._capture = capture
-        return mode_of(capture, self._name)
+        return mode
 
     def read(self) -> Image | None:
         """The next picture; `SourceLost` when none has come for two seconds, or the stream has ended."""
@@ -62,11 +64,9 @@ class FfmpegSource:
 
 def opened(address: str) -> cv2.VideoCapture | None:
     """A capture of what FFmpeg finds at an address or a path, silent on stderr; None when it finds nothing."""
-    # FFmpeg asks for it once; whoever wants to see its many lines sets it before.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    silence()
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_WITHIN, cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_WITHIN]
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits)
     if capture.isOpened() and capture.get(cv2.CAP_PROP_FRAME_WIDTH) > 0:
@@ -76,7 +76,10 @@ def opened(address: str) -> cv2.VideoCapture | None:
 
 
 def mode_of(capture: cv2.VideoCapture, name: str) -> Mode:
-    """The mode that FFmpeg reports for an open capture; a rate that cannot be true is 0."""
+    """The mode that FFmpeg reports for an open capture; a rate that cannot be true is 0.
+
+    Raises `SourceUnusable` for a video whose pictures are too large.
+    """
     import cv2
 
     fps = capture.get(cv2.CAP_PROP_FPS)
@@ -85,6 +88,9 @@ def mode_of(capture: cv2.VideoCapture, name: str) -> Mode:
     code = int(capture.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF
     encoding = code.to_bytes(4, "little").decode("latin-1").strip("\0 ")
     width, height = (round(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    too_large = excess(width, height)
+    if too_large:
+        raise SourceUnusable(f"{name} gives a video that is too large: {too_large}")
     return Mode(name, width, height, fps, encoding.upper() if encoding.isascii() and encoding.isprintable() else "")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from camera.errors import SourceError, SourceLost, SourceUnusable
 from camera.sources.ffmpeg import mode_of, opened
+from camera.sources.opencv import silence
 from camera.sources.pace import Pace
 from camera.sources.path import RETRY_EVERY, kind_of
 from camera.sources.pictures import ImageFolder, StillImage
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     import cv2
 
-    from camera.sources import Image, Mode, Source, Wanted
+    from camera.sources import Image, Mode, Wanted
 
 VIDEO_FPS: Final = 25.0
 """The rate of a video that does not tell its own."""
@@ -26,6 +27,16 @@ _TEXT: Final = frozenset({"ANSI", "BTXT", "XBIN", "IDF"})
 """What FFmpeg calls a text file, which it would show as a terminal does."""
 
 
+class _Player(Protocol):
+    """What shows one kind of path."""
+
+    def open(self) -> Mode: ...
+
+    def read(self) -> bytes | Image | None: ...
+
+    def close(self) -> None: ...
+
+
 class FileSource:
     """A path that may be a video, a picture or a folder of pictures: which, is seen each time it is opened."""
 
@@ -34,41 +45,39 @@ class FileSource:
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self._path = path
         self._wanted = wanted
-        self._source: Source | None = None
+        self._player: _Player | None = None
 
     def open(self) -> Mode:
         """Open what is there. Raises a `SourceError`."""
         self.close()
-        source: Source
+        player: _Player
         if kind_of(self._path) == "folder":
-            source = ImageFolder(self._path, self._wanted)
+            player = ImageFolder(self._path, self._wanted)
         elif self._path.suffix.lower() not in _ANIMATED and _is_picture(self._path):
-            source = StillImage(self._path, self._wanted)
+            player = StillImage(self._path)
         else:
-            source = VideoFile(self._path, self._wanted)
-        mode = source.open()
-        self._source = source
+            player = VideoFile(self._path)
+        mode = player.open()
+        self._player = player
         return mode
 
     def read(self) -> bytes | Image | None:
         """The next picture."""
-        if self._source is None:
+        if self._player is None:
             raise SourceLost(f"{self._path} is not open")
-        return self._source.read()
+        return self._player.read()
 
     def close(self) -> None:
         """Close the file."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        if self._player is not None:
+            self._player.close()
+            self._player = None
 
 
 class VideoFile:
     """A video, played at its own rate and size and from the start again when it ends."""
 
-    retry_every = RETRY_EVERY
-
-    def __init__(self, path: Path, wanted: Wanted) -> None:  # noqa: ARG002 - all sources are made alike
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._capture: cv2.VideoCapture | None = None
         self._pace = Pace(VIDEO_FPS)
@@ -80,11 +89,10 @@ class VideoFile:
         capture = opened(str(self._path))
         if capture is None:
             raise SourceUnusable(f"{self._path} is not a video or a picture that can be read")
-        self._capture = capture
         mode = mode_of(capture, str(self._path))
         if mode.encoding in _TEXT:
-            self.close()
             raise SourceUnusable(f"{self._path} is not a video or a picture that can be read")
+        self._capture = capture
         self._pace = Pace(mode.fps or VIDEO_FPS)
         return mode
 
@@ -132,4 +140,5 @@ class VideoFile:
 def _is_picture(path: Path) -> bool:
     import cv2
 
+    silence()
     return bool(cv2.haveImageReader(str(path)))

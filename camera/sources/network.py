@@ -7,11 +7,12 @@ never decoded; a video (MP4, MPEG-TS, HLS, …) is handed to FFmpeg; a web page 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from camera.errors import JpegError, SourceError, SourceLost, SourceUnusable
 from camera.redact import redact
-from camera.sources import Image, Mode, Source, Wanted
+from camera.sources import Image, Mode, Wanted
+from camera.sources.opencv import decoded
 from camera.sources.pace import Pace
 from camera.sources.parts import FRAME_LIMIT, Parts, PartsError
 from camera.sources.wire import Request, Response, get
@@ -31,6 +32,14 @@ FASTEST_STILL: Final = 10.0
 _SNIFF: Final = 512
 
 
+class _Reader(Protocol):
+    """What reads an address once it is known what it gives."""
+
+    def read(self) -> bytes | Image | None: ...
+
+    def close(self) -> None: ...
+
+
 class HttpSource:
     """MJPEG, stills or video over HTTP.
 
@@ -45,7 +54,7 @@ class HttpSource:
         self._wanted = wanted
         self._name = redact(url)
         self._request: Request | None = None
-        self._reader: Source | None = None
+        self._reader: _Reader | None = None
 
     def open(self) -> Mode:
         """Connect, see what comes, and wait for the first picture. Raises a `SourceError`."""
@@ -62,8 +71,8 @@ class HttpSource:
                 response.close()
                 from camera.sources.ffmpeg import FfmpegSource
 
-                self._reader = FfmpegSource(self._url, self._wanted)
-                return self._reader.open()
+                self._reader = video = FfmpegSource(self._url, self._wanted)
+                return video.open()
             fps = min(self._wanted.fps or STILL_FPS, FASTEST_STILL)
             if kind == "still":
                 self._reader = still = _Still(self._name, lambda: get(request, SILENCE), fps)
@@ -91,8 +100,6 @@ class HttpSource:
 class _Stream:
     """A multipart stream that is being received."""
 
-    retry_every = HttpSource.retry_every
-
     def __init__(self, name: str, response: Response, parts: Parts, patience: float) -> None:
         self._name = name
         self._response = response
@@ -100,9 +107,6 @@ class _Stream:
         self._patience = patience
         self._heard = self._pictured = time.monotonic()
         self._newest: bytes | None = None
-
-    def open(self) -> Mode:
-        raise NotImplementedError("HttpSource opens it")
 
     def first(self, beginning: bytes, deadline: float) -> Mode:
         """Wait for the first picture, after the `beginning` that was received already; `read()` returns it."""
@@ -154,17 +158,12 @@ class _Stream:
 class _Still:
     """An address that gives one picture at a time, fetched over and over."""
 
-    retry_every = HttpSource.retry_every
-
     def __init__(self, name: str, fetch: Callable[[], Response], fps: float) -> None:
         self._name = name
         self._fetch = fetch
         self._fps = fps
         self._pace = Pace(fps)
         self._first: bytes | Image | None = None
-
-    def open(self) -> Mode:
-        raise NotImplementedError("HttpSource opens it")
 
     def first(self, response: Response, beginning: bytes, deadline: float) -> Mode:
         """Receive the first picture, after the `beginning` that was received already; `read()` returns it."""
@@ -201,13 +200,7 @@ class _Still:
             response.close()
         if body.startswith(b"\xff\xd8"):
             return bytes(body)
-        import cv2
-        import numpy as np
-
-        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
-        if image is None:
-            raise SourceUnusable(f"{self._name} gives no picture that can be read")
-        return image.astype(np.uint8, copy=False)
+        return decoded(bytes(body), self._name)
 
     def _more(self, response: Response, deadline: float) -> bytes:
         while (data := response.receive(deadline - time.monotonic())) is None:

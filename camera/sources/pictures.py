@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from camera.errors import JpegError, SourceError, SourceLost, SourceUnusable
 from camera.sources import Image, Mode, Wanted
+from camera.sources.opencv import decoded
 from camera.sources.pace import Pace
-from camera.sources.path import RETRY_EVERY, kind_of
+from camera.sources.path import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,8 +53,6 @@ class ImageFolder:
     What comes and goes is noticed each time the folder has been shown.
     """
 
-    retry_every = RETRY_EVERY
-
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self._path = path
         self._fps = wanted.fps or FOLDER_FPS
@@ -92,17 +92,14 @@ class ImageFolder:
             raise SourceLost(f"{self._path} cannot be read: {error.strerror}") from None
         for path in sorted(paths, key=lambda path: _natural(path.name)):
             if path.suffix.lower() in _PICTURES and not path.name.startswith("."):
-                picture = _picture(path)
-                if picture is not None:
-                    yield picture
+                with suppress(SourceUnusable):
+                    yield _picture(path)
 
 
 class StillImage:
     """One picture, shown again each second, and read again when the file has changed."""
 
-    retry_every = RETRY_EVERY
-
-    def __init__(self, path: Path, wanted: Wanted) -> None:  # noqa: ARG002 - all sources are made alike
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._pace = Pace(STILL_FPS)
         self._picture: bytes | Image | None = None
@@ -112,8 +109,6 @@ class StillImage:
         """Read the file. Raises a `SourceError`."""
         self._stamp = _stamp(self._path)
         self._picture = picture = _picture(self._path)
-        if picture is None:
-            raise SourceUnusable(f"{self._path} is not a video or a picture that can be read")
         self._pace = Pace(STILL_FPS)
         return _picture_mode(self._path, picture, STILL_FPS)
 
@@ -126,10 +121,10 @@ class StillImage:
         except SourceError as error:
             raise SourceLost(str(error)) from None
         if stamp != self._stamp:
-            picture = _picture(self._path)
             # Half a file is what a writer that is still busy leaves; the one before is shown meanwhile.
-            if picture is not None:
-                self._stamp, self._picture = stamp, picture
+            with suppress(SourceUnusable):
+                self._picture = _picture(self._path)
+                self._stamp = stamp
         return self._picture
 
     def close(self) -> None:
@@ -143,29 +138,22 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _picture(path: Path) -> bytes | Image | None:
-    """The picture in a file: bytes for a sound JPEG, an image for everything else, None for what cannot be read."""
+def _picture(path: Path) -> bytes | Image:
+    """The picture in a file: bytes for a sound JPEG, an image for everything else. Raises `SourceUnusable`."""
     from camera import jpeg
     from camera.segments import SOI
 
     try:
         data = path.read_bytes()
-    except OSError:
-        return None
+    except OSError as error:
+        raise SourceUnusable(f"{path} cannot be read: {error.strerror}") from None
     if data.startswith(SOI):
         try:
             jpeg.checked(data)
-        except JpegError:
-            return None
+        except JpegError as error:
+            raise SourceUnusable(f"{path} is no picture that can be shown: {error}") from None
         return data
-    import cv2
-    import numpy as np
-
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error:
-        return None
-    return None if image is None else image.astype(np.uint8, copy=False)
+    return decoded(data, str(path))
 
 
 def _picture_mode(path: Path, picture: bytes | Image, fps: float) -> Mode:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
+import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from camera.errors import SourceDenied, SourceLost, SourceMissing, SourceUnusable
+from camera.limits import size_of
 from camera.sources import Image, Wanted
 from camera.sources.file import FileSource
 
@@ -72,6 +75,15 @@ def test_a_video_reports_its_own_rate(tmp_path: Path) -> None:
     assert (mode.name, mode.fps, mode.encoding) == (str(tmp_path / "a.mp4"), 60.0, "H264")
 
 
+def test_a_video_that_is_too_large_is_not_played(tmp_path: Path) -> None:
+    """The limit of pixels holds for videos as well."""
+    path = tmp_path / "a.avi"
+    source = "color=black:size=10000x6000:rate=1,trim=end_frame=1"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "mjpeg", str(path)], check=True)
+    with pytest.raises(SourceUnusable, match="10000 x 6000 pixels are more than 50 megapixels"):
+        FileSource(path, Wanted()).open()
+
+
 def test_a_video_that_is_deleted_is_lost(tmp_path: Path) -> None:
     """When a file is gone at the time it should begin again, the source is lost and says why."""
     path = film(tmp_path / "a.ts", "-c:v", "libx264")
@@ -105,6 +117,71 @@ def test_a_folder_in_natural_order(tmp_path: Path) -> None:
     assert brightness(shown[2]) == 30
     assert shown[3] == pictures["shot10.jpg"]
     assert shown[4] == shown[0]
+
+
+def png_of(side: int) -> bytes:
+    """A black PNG of `side` x `side` pixels in two colours: a thousandth of a byte for each."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    squeezed = zlib.compress(bytes(side * (side // 8 + 1)), 9)
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", squeezed) + chunk(b"IEND", b"")
+
+
+def test_a_picture_that_is_too_large_is_never_decoded(tmp_path: Path) -> None:
+    """31 KB that claim 16000 x 16000 pixels are named, not unpacked; in a folder they are left out."""
+    (tmp_path / "1.png").write_bytes(png_of(16_000))
+    with pytest.raises(SourceUnusable, match="16000 x 16000 pixels are more than 50 megapixels"):
+        FileSource(tmp_path / "1.png", Wanted()).open()
+    (tmp_path / "2.png").write_bytes(png_of(48))
+    source = FileSource(tmp_path, Wanted(fps=100))
+    assert (source.open().width, source.open().height) == (48, 48)
+    source.close()
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "gif", "webp", "tif", "avif", "jp2", "ppm", "hdr"])
+def test_the_size_is_known_before_decoding(tmp_path: Path, kind: str) -> None:
+    """The header of each kind of picture tells what comes out of it, and the picture is shown."""
+    path = tmp_path / f"picture.{kind}"
+    image = grey(120, (67, 45))
+    assert cv2.imwrite(str(path), image.astype(np.float32)) if kind == "hdr" else cv2.imwrite(str(path), image)
+    assert size_of(path.read_bytes()) == (67, 45)
+    if kind != "gif":
+        mode = FileSource(path, Wanted()).open()
+        assert (mode.width, mode.height) == (67, 45)
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "webp", "tif", "avif", "jp2", "ppm"])
+def test_a_damaged_picture_is_left_out_in_silence(tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is cut or garbled in a folder does not fill the log with OpenCV's lines at every round."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_WARNING)  # as it is when it is loaded
+    noise = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    whole = cv2.imencode(f".{kind}", noise)[1].tobytes()
+    (tmp_path / f"1.{kind}").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / f"2.{kind}").write_bytes(whole[: len(whole) // 2] + bytes(len(whole) // 2))
+    (tmp_path / f"3.{kind}").write_bytes(whole[:12])
+    (tmp_path / f"0.{kind}").write_bytes(whole[:-200] + bytes(100) + whole[-100:])
+    (tmp_path / "4.jpg").write_bytes(jpeg_of(90))
+    source = FileSource(tmp_path, Wanted(fps=100))
+    source.open()
+    pictures = [source.read() for _ in range(8)]
+    source.close()
+    assert sum(isinstance(picture, bytes) for picture in pictures) > 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_png_is_shown_whatever_else_it_carries(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A colour profile that libpng complains of costs no line at every round."""
+    whole = png_of(48)
+    name = b"iCCPICC profile\0\0" + zlib.compress(b"no profile" * 20)
+    extra = struct.pack(">I", len(name) - 4) + name + struct.pack(">I", zlib.crc32(name))
+    (tmp_path / "1.png").write_bytes(whole[:33] + extra + whole[33:])
+    source = FileSource(tmp_path / "1.png", Wanted())
+    assert source.open().width == 48
+    source.close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_folder_is_looked_at_again_each_time_round(tmp_path: Path) -> None:

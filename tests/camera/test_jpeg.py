@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
+from camera import limits
 from camera.errors import JpegError
 from camera.jpeg import STANDARD_HUFFMAN_TABLES, Checked, Checker, checked, decode, encode
 from camera.segments import EOI, SOI
@@ -90,6 +92,46 @@ def test_damage_is_named(damaged: bytes, complaint: str) -> None:
         damaged = KINDS["baseline"][: KINDS["baseline"].index(b"\xff\xda") + 20] + EOI
     with pytest.raises(JpegError, match=complaint):
         checked(damaged)
+
+
+def sized(jpeg: bytes, width: int, height: int) -> bytes:
+    """`jpeg` with another size in its frame header."""
+    at = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2")) + 5
+    return jpeg[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[at + 4 :]
+
+
+@WHOLE
+def test_a_picture_of_too_many_pixels_is_refused(jpeg: bytes) -> None:
+    """A few hundred bytes may claim gigabytes of picture, which each browser would try to show."""
+    with pytest.raises(JpegError, match="65500 x 65500 pixels are more than 50 megapixels"):
+        checked(sized(jpeg, 65_500, 65_500))
+    assert limits.excess(8000, 6000) == ""
+    assert limits.excess(10_000, 5001)
+
+
+def test_each_scan_has_data_for_its_size() -> None:
+    """Also where the scans are many: the first of a progression has a bit for each block at least."""
+    with pytest.raises(JpegError, match="too little data"):
+        checked(sized(KINDS["progressive"], 7000, 7000))
+    progressive = KINDS["progressive"]
+    scans = [at.start() for at in re.finditer(b"\xff\xda", progressive)]
+    with pytest.raises(JpegError, match="without a beginning"):
+        checked(progressive[: scans[0]] + progressive[progressive.index(b"\xff\xc4", scans[0]) :])
+
+
+def test_scans_of_one_component_each() -> None:
+    """A plain picture whose components come one after another passes, and not when one of them is left out."""
+    coded = (b"\xff\xc4\x00\x14\x00\x01" + bytes(16), b"\xff\xc4\x00\x14\x10\x01" + bytes(16))
+    head = SOI + b"\xff\xdb\x00\x43\x00" + b"\x01" * 64
+    head += b"\xff\xc0\x00\x11\x08\x00\x40\x00\x40\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00" + b"".join(coded)
+    scans = [b"\xff\xda\x00\x08\x01%c\x00\x00\x3f\x00" % name + bytes(64 * 2 // 8) for name in (1, 2, 3)]
+    whole = head + b"".join(scans) + EOI
+    assert checked(whole).jpeg is whole
+    assert decode(whole).shape == (64, 64, 3)
+    with pytest.raises(JpegError, match="component without data"):
+        checked(head + b"".join(scans[:2]) + EOI)
+    with pytest.raises(JpegError, match="too little data"):
+        checked(head + scans[0][:-1] + b"".join(scans[1:]) + EOI)
 
 
 def test_missing_huffman_tables_are_added() -> None:
