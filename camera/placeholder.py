@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from camera.sources import Image
 
+LARGEST: Final = (3840, 2160)
+"""Pixels, width and height: in the size of a camera beyond that, 12000 x 12000 say, one costs 480 MB to draw."""
 SMALLEST: Final = 32
 """Pixels: below this in either direction the picture is blank."""
 
@@ -31,8 +33,14 @@ WHITE: Colour = (242, 239, 236)
 GREY: Colour = (176, 163, 154)
 
 
+def fitting(width: int, height: int) -> tuple[int, int]:
+    """The size in pixels in which to draw for a camera of `width` x `height`: the same shape, within `LARGEST`."""
+    part = min(1.0, LARGEST[0] / width, LARGEST[1] / height)
+    return max(1, round(width * part)), max(1, round(height * part))
+
+
 def draw(width: int, height: int, title: str, lines: Sequence[str] = ()) -> bytes:
-    """A JPEG of `width` x `height` pixels that says `title` and, smaller, each of `lines`.
+    """A JPEG of `width` x `height` pixels that says `title` and, smaller, each of `lines`; `fitting()` says which size.
 
     Texts are in any language, broken into lines and made smaller until they fit; the last resort is an ellipsis.
     """

@@ -27,6 +27,15 @@ def test_text_stays_inside(width: int, height: int) -> None:
     assert np.abs(image[inner] - image[0, 0]).max() < 24
 
 
+def test_a_camera_of_any_size_gets_a_placeholder_that_can_be_afforded() -> None:
+    """Beyond 3840x2160 it keeps the shape only, however long and thin; within, it has the camera's size."""
+    assert placeholder.fitting(12_000, 12_000) == (2160, 2160)
+    assert placeholder.fitting(7680, 4320) == (3840, 2160)
+    assert placeholder.fitting(65_500, 1) == (3840, 1)
+    assert placeholder.fitting(641, 479) == (641, 479)
+    assert placeholder.fitting(3840, 2160) == (3840, 2160)
+
+
 def test_words_are_drawn() -> None:
     """Different words give different pictures, in any language and not as question marks."""
     texts = [
