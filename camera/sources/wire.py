@@ -77,6 +77,7 @@ def get(request: Request, within: float) -> Response:
         response.close()
         if response.status in _REDIRECTED and "Location" in response.headers:
             url, credentials = _redirected(url, response.headers["Location"], credentials)
+            answered = False
         elif response.status == http.client.UNAUTHORIZED and credentials is not None:
             # A nonce from the request before may be refused without a word about its age: answer once anew.
             known = credentials.learn(response.headers.get_all("WWW-Authenticate", []))
@@ -263,9 +264,11 @@ def _redirected(url: str, location: str, credentials: Credentials | None) -> tup
     parts = _split(target)
     if parts.scheme.lower() not in PORTS:
         raise SourceUnusable(f"{redact(url)} leads to {redact(target)}: give that address itself, if it is right")
-    same = _address(_split(url)) == _address(parts)
+    before, after = _address(_split(url)), _address(parts)
+    # A server that leads from http to its own https is the same: what was for it in the clear it may have in private.
+    upgraded = (before[0], after[0]) == ("http", "https") and before[1] == after[1]
     request = Request.of(target)
-    return request.url, credentials if same else None
+    return request.url, credentials if before == after or upgraded else None
 
 
 def _status(head: bytes, name: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import hashlib
 import re
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -575,6 +576,14 @@ def test_stills_of_another_kind_are_decoded(serve: Serve) -> None:
     assert (shown == image).all()
 
 
+def test_a_still_that_is_too_large_is_not_decoded(serve: Serve) -> None:
+    """The header of a picture says how much memory it would take, and that is looked at first."""
+    small = bytes(cv2.imencode(".bmp", np.zeros((8, 8, 3), np.uint8))[1])
+    huge = small[:18] + struct.pack("<ii", 16_000, -16_000) + small[26:]
+    with pytest.raises(SourceUnusable, match="16000 x 16000 pixels are more than 50 megapixels"):
+        HttpSource(serve(once(b"HTTP/1.0 200 OK\r\nContent-Type: image/bmp\r\n\r\n" + huge)), Wanted()).open()
+
+
 def test_a_still_that_fails_later_is_a_loss(serve: Serve) -> None:
     """When the server of a still answers with an error, the source is lost with its reason."""
     answers = iter([b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + PICTURES[0]])
@@ -590,9 +599,9 @@ def test_a_still_that_fails_later_is_a_loss(serve: Serve) -> None:
     source.close()
 
 
-def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
-    """The certificate is checked under https, and a server that has none is told apart from one nobody vouches for."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A context for a server on 127.0.0.1, and the certificate that whoever is to trust it needs."""
+    key, certificate = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
@@ -604,6 +613,46 @@ def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    return context, certificate
+
+
+@pytest.mark.parametrize("challenge", ["Basic", 'Digest realm="r", nonce="{}", qop="auth"'])
+def test_a_password_goes_along_to_the_same_servers_https(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, challenge: str
+) -> None:
+    """A camera that asks in the clear and then leads to its https is given the password there too."""
+    context, certificate = certified(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    refusal = f"HTTP/1.1 401 No\r\nWWW-Authenticate: {challenge}\r\n\r\n"
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def secure() -> None:
+        answered = False
+        while not answered:
+            with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                request = request_of(connection)
+                answered = b"Authorization: Basic" in request or b'nonce="private"' in request
+                good = HEAD % b"b" + part(PICTURES[0])
+                connection.sendall(good if answered else refusal.format("private").encode())
+
+    thread = threading.Thread(target=secure, daemon=True)
+    thread.start()
+
+    def answer(connection: socket.socket, request: bytes) -> None:
+        there = f"HTTP/1.1 301 There\r\nLocation: https://127.0.0.1:{listener.getsockname()[1]}/\r\n\r\n"
+        connection.sendall((there if b"Authorization" in request else refusal.format("open")).encode())
+
+    source = HttpSource(with_user(serve(answer), "joe:hunter2"), Wanted())
+    source.open()
+    assert source.read() == PICTURES[0]
+    source.close()
+    thread.join()
+    listener.close()
+
+
+def test_an_untrusted_certificate_is_refused(tmp_path: Path) -> None:
+    """The certificate is checked under https, and a server that has none is told apart from one nobody vouches for."""
+    context, certificate = certified(tmp_path)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def accept() -> None:
