@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import cv2
 import numpy as np
 import pytest
 
 from camera.sources import Image, Wanted
+from camera.sources import pace as schedule
 from camera.sources.pace import Pace
 from camera.sources.pattern import Pattern
 
@@ -86,28 +85,49 @@ def test_jpeg_is_about_the_size_of_a_cameras() -> None:
     assert 40_000 < len(jpeg) < 100_000
 
 
-def test_pace_does_not_make_up_for_what_was_missed() -> None:
+class Clock:
+    """Time that passes only when somebody sleeps, which takes as long as was said and `late` seconds more."""
+
+    def __init__(self, late: float = 0.0) -> None:
+        self.now = 1000.0
+        self._late = late
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds + self._late
+
+
+def test_pace_does_not_make_up_for_what_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a pause one picture is due at once and the next at its time: no burst."""
-    pace = Pace(20)
+    clock = Clock()
+    monkeypatch.setattr(schedule, "time", clock)
+    pace = Pace(16)
     assert pace.wait()
-    time.sleep(0.5)  # a consumer that was away for ten pictures
-    began = time.monotonic()
-    assert [pace.wait() for _ in range(3)] == [True] * 3
-    assert time.monotonic() - began > 0.04
+    clock.sleep(10.25 / 16)  # a consumer that was away for ten pictures
+    due = []
+    for _ in range(3):
+        assert pace.wait()
+        due.append((clock.now - 1000) * 16)
+    assert due == [10.25, 11, 12]
 
 
-def test_pace_keeps_its_schedule() -> None:
+def test_pace_keeps_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """Due times are multiples of the period since the start: what each wait takes more does not add up."""
-    pace = Pace(100)
-    began = time.monotonic()
+    clock = Clock(late=1 / 1024)
+    monkeypatch.setattr(schedule, "time", clock)
+    pace = Pace(64)
     for _ in range(51):
         assert pace.wait()
-    assert time.monotonic() - began >= 0.49
+    assert clock.now - 1000 == 50 / 64 + 1 / 1024
 
 
 def test_a_slow_pattern_says_in_between_that_nothing_has_come() -> None:
     """Slower than one a second, read() comes back after about a second with nothing."""
-    pattern = Pattern(Wanted(160, 120, 0.4))
+    pattern = Pattern(Wanted(160, 120, 0.1))
     pattern.open()
     assert pattern.read() is not None
     assert pattern.read() is None
