@@ -75,7 +75,8 @@ class Sentry(threading.Thread):
         """The placeholder for `status`, in the size the camera last had, so that players keep theirs."""
         from camera import placeholder
 
-        width, height = self._capture.size or (self._wanted.width or 640, self._wanted.height or 480)
+        size = self._capture.size or (self._wanted.width or 640, self._wanted.height or 480)
+        width, height = placeholder.fitting(*size)
         lines = [status.reason] if status.reason else []
         lines.append(f"for {spell_duration(status.seconds)}")
         return placeholder.draw(width, height, f"{self._camera}: {_TITLES[status.state]}", lines), width, height
