@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 from camera import nodes, v4l2
 from camera.errors import SourceBusy, SourceError, SourceLost, SourceMissing, SourceUnusable
-from camera.sources import Image, Mode, Source, Wanted
+from camera.sources import Image, Mode, Source, Wanted, opencv
 
 if TYPE_CHECKING:
     import cv2
@@ -273,8 +273,7 @@ def _opened(node: str) -> cv2.VideoCapture:
     os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"] = "1"
     import cv2
 
-    # What goes wrong is said once, in an error, not in several lines on stderr.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    opencv.silence()
     capture = cv2.VideoCapture(node, cv2.CAP_V4L2)
     if capture.isOpened():
         return capture
