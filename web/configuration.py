@@ -70,7 +70,7 @@ def read(
     last = _from_environment(environment, {setting.variable: setting for setting in SETTINGS})
     given = {
         setting.name: Value(
-            _text(setting, options[setting.name], f"{setting.option} {options[setting.name]}"),
+            _text(setting, options[setting.name], f"{setting.option} "),
             f"option {setting.option}",
         )
         for setting in SETTINGS
@@ -118,6 +118,11 @@ def _load(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path}: not a text file in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{path}: not TOML: {error}") from None
+    except RecursionError:
+        raise SettingError(f"{path}: not settings: brackets within brackets, too deep to read") from None
+    except ValueError:
+        # Python's limit on the digits of a number; its message is about Python.
+        raise SettingError(f"{path}: not settings: a number in it has too many digits") from None
 
 
 def _camera_tables(document: Mapping[str, Any], path: Path | None) -> dict[str, Mapping[str, Any]]:
@@ -158,20 +163,18 @@ def _from_table(table: Mapping[str, Any], known: Iterable[Setting], place: str, 
 def _from_environment(environment: Mapping[str, str], variables: Mapping[str, Setting]) -> dict[str, Value]:
     """The settings in `variables` that are set."""
     return {
-        setting.name: Value(
-            _text(setting, environment[variable], f"{variable}={environment[variable]}"), f"environment {variable}"
-        )
+        setting.name: Value(_text(setting, environment[variable], f"{variable}="), f"environment {variable}")
         for variable, setting in variables.items()
         if variable in environment
     }
 
 
 def _text(setting: Setting, text: str, place: str) -> object:
-    """The value of `setting` that `text` means."""
+    """The value of `setting` that `text` means; `place` is what stands before it."""
     try:
         return setting.kind.from_text(text)
     except ValueError:
-        raise SettingError(f"{_one_line(redact(place))}: must be {setting.kind.right}") from None
+        raise SettingError(f"{_one_line(place + redact(text))}: must be {setting.kind.right}") from None
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str], cameras: Iterable[str]) -> None:
@@ -199,8 +202,16 @@ def _shown(raw: object) -> str:
         text = "true" if raw else "false"
     elif isinstance(raw, str):
         text = f'"{_one_line(redact(raw))}"'
+    elif isinstance(raw, list):
+        text = _one_line(f"[{', '.join('…' if isinstance(each, list | dict) else _shown(each) for each in raw)}]")
+    elif isinstance(raw, dict):
+        text = "{…}"
     else:
-        text = _one_line(redact(str(raw)))
+        try:
+            text = _one_line(str(raw))
+        except ValueError:
+            # A whole number in hexadecimal may have more digits than Python writes.
+            text = "a number of many digits"
     return text
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from camera.errors import SettingError
+from camera.redact import lacks_scheme, redact
 
 if TYPE_CHECKING:
     from camera.sources import Source, Wanted
@@ -46,10 +48,16 @@ def source_for(spec: str, wanted: Wanted) -> Source:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/{0,2}", text)
     if scheme and scheme[0].endswith("://"):
         return _address(text, scheme[1].lower(), wanted)
-    path = Path(text).expanduser()
+    # What may not be asked for, or cannot be, counts as missing here: opening it tells why.
+    path = Path(os.path.expanduser(text))  # noqa: PTH111 - Path raises for a user that there is not
+    exists = os.path.exists(path)  # noqa: PTH110 - Path raises where one may not look
+    if lacks_scheme(text) and not exists:
+        raise SettingError(
+            f"source: {redact(text)!r} has no scheme: put http:// or rtsp:// before an address, ./ before a file"
+        )
     # A word alone is more often a misspelt kind of source than a file that is still to come.
-    if not text or "\0" in text or not (path.exists() or "/" in text or path.suffix):
-        raise SettingError(f"source: {text!r} is not a source and there is no such file; {HINT}")
+    if not text or "\0" in text or not (exists or "/" in text or path.suffix):
+        raise SettingError(f"source: {redact(text)!r} is not a source and there is no such file; {HINT}")
     from camera.sources.file import FileSource
 
     return FileSource(path, wanted)
@@ -61,7 +69,13 @@ def _address(url: str, scheme: str, wanted: Wanted) -> Source:
 
         from camera.sources.file import FileSource
 
-        return FileSource(Path(unquote(urlsplit(url).path)), wanted)
+        try:
+            path = unquote(urlsplit(url).path)
+        except ValueError:
+            path = ""
+        if not path or "\0" in path:
+            raise SettingError(f"source: {redact(url)!r} names no file: write file:///folder/file")
+        return FileSource(Path(path), wanted)
     if scheme in ("http", "https"):
         from camera.sources.network import HttpSource
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,11 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
         ("camera = 0", "a camera is a table with a name, like [camera.front]"),
         ("port = ", "vedette.toml: not TOML: "),
         ("port = 1\nport = 2", "vedette.toml: not TOML: "),
+        ("port = 1" + "0" * 5000, "vedette.toml: not settings: a number in it has too many digits"),
+        ("fps = 0x1" + "0" * 5000, "vedette.toml: fps = a number of many digits: must be"),
+        ("hosts = " + "[" * 5000 + "]" * 5000, "vedette.toml: not settings: brackets within brackets"),
+        ("port = [1, [2], true]", "vedette.toml: port = [1, …, true]: must be"),
+        ("port = {a = 1}", "vedette.toml: port = {…}: must be"),
     ],
 )
 def test_a_bad_line_in_the_file_is_named_with_what_would_be_right(text: str, said: str) -> None:
@@ -274,6 +280,24 @@ def test_passwords_are_not_repeated_in_errors() -> None:
         assert "hunter2" not in said
         assert "abc" not in said
         assert "rtsp://***@cam/live?token=***" in said
+
+
+@pytest.mark.parametrize(
+    "password", ['hun"ter2', "hun ter2", "<hunter2>", "1/hunter2", "1#hunter2", "1?hunter2", "o'hunter2"]
+)
+def test_passwords_with_odd_characters_are_not_repeated_either(password: str) -> None:
+    """An address is masked as a whole, from whichever place it came, also where it does not belong."""
+    address = f"rtsp://joe:{password}@cam/live"
+    quoted = json.dumps(address)
+    for said in (
+        refusal(environment={"VEDETTE_PORT": address}),
+        refusal(options={"port": address}),
+        refusal(f"port = {quoted}"),
+        refusal(f"source = [{quoted}]"),
+    ):
+        assert "hun" not in said
+        assert "ter2" not in said
+        assert "rtsp://***@cam/live" in said
 
 
 def test_each_default_is_a_value_that_its_setting_takes() -> None:
