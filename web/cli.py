@@ -6,16 +6,19 @@ Runs on the main thread. OpenCV, NumPy, Flask and gevent are imported by the com
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
 from camera.errors import SettingError, VedetteError
+from camera.redact import redact_sentence
 from web import __version__
-from web.kinds import Flag
+from web.kinds import Flag, Number
 from web.settings import CAMERA, SETTINGS, Setting
 
 if TYPE_CHECKING:
@@ -54,13 +57,35 @@ def run(arguments: Sequence[str]) -> int:
         code = _INTERRUPTED
     except BrokenPipeError:
         code = _FAILED
+    except Exception as error:  # noqa: BLE001 - the last net: it is told, and ends the process
+        code = _say(f"unexpected {type(error).__name__}: {error} (more with VEDETTE_LOG_LEVEL=debug)", _FAILED)
+        if _debugging(arguments):
+            click.echo(redact_sentence(traceback.format_exc()), err=True, nl=False)
     return code
 
 
 def _say(sentence: str, code: int) -> int:
-    """Tell what went wrong, in one line."""
-    click.echo(f"vedette: {' '.join(sentence.split())}", err=True)
+    """Tell what went wrong, in one line and without the password of whatever address is in it."""
+    click.echo(f"vedette: {redact_sentence(' '.join(sentence.split()))}", err=True)
     return code
+
+
+def _debugging(arguments: Sequence[str]) -> bool:
+    """Whether the log level is debug, also when what failed is the reading of settings."""
+    return (
+        "--log-level debug" in " ".join(arguments).replace("=", " ")
+        or os.environ.get("VEDETTE_LOG_LEVEL", "").strip().lower() == "debug"
+        or logging.getLogger("vedette").isEnabledFor(logging.DEBUG)
+    )
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> float:
+    """Seconds on the command line, read like a setting of that kind: click's own numbers include `nan`."""
+    kind = Number(0.1, 3600, "seconds")
+    try:
+        return kind.from_text(text)
+    except ValueError:
+        raise click.BadParameter(f"{text}: must be {kind.right}", context, parameter) from None
 
 
 def _options(settings: Sequence[Setting]) -> Callable[[F], F]:
@@ -131,9 +156,7 @@ def cameras(*, as_json: bool) -> None:
 @click.argument("file")
 @_options(CAMERA)
 @click.option("--camera", "name", metavar="NAME", help="Which camera, when there are several.  [the first]")
-@click.option(
-    "--timeout", type=click.FloatRange(0.1, 3600), default=10.0, metavar="SECONDS", help="Give up after this.  [10]"
-)
+@click.option("--timeout", default="10", callback=_seconds, metavar="SECONDS", help="Give up after this.  [10]")
 @click.pass_context
 def snapshot(context: click.Context, /, file: str, name: str | None, timeout: float, **given: Any) -> None:
     """Write one still to FILE, or to standard output for -, without a server."""

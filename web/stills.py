@@ -61,10 +61,15 @@ def _check(file: str) -> None:
     if file == "-":
         if sys.stdout.isatty():
             raise SettingError("-: a picture is no text for a terminal; redirect it or name a file")
-    elif not Path(file).absolute().parent.is_dir():
-        raise SettingError(f"{file}: there is no folder {Path(file).parent}")
-    elif Path(file).is_dir():
-        raise SettingError(f"{file}: is a folder; name a file in it")
+        return
+    path = Path(file)
+    try:
+        if not path.absolute().parent.is_dir():
+            raise SettingError(f"{file}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise SettingError(f"{file}: is a folder; name a file in it")
+    except OSError as error:
+        raise SettingError(f"{file}: cannot write the picture there: {error.strerror}") from None
 
 
 def _first_picture(camera: Camera, timeout: float) -> bytes:
@@ -77,14 +82,16 @@ def _first_picture(camera: Camera, timeout: float) -> bytes:
 
     with camera.watch():
         while (left := deadline - time.monotonic()) > 0:
-            # A placeholder is published as soon as the camera is lost, so waiting for any frame sees that too.
+            # Before the wait: a camera that need not be asked for may have been lost already. During the wait a
+            # placeholder is published as soon as it is, so waiting for any frame sees that too.
+            status = camera.status
+            if status.state is State.LOST:
+                raise SourceError(status.reason)
             frame = camera.buffer.wait(telling, left)
             if frame is not None and frame.live:
                 return frame.jpeg
             if frame is not None:
                 seen = frame.sequence
-            if camera.status.state is State.LOST:
-                raise SourceError(camera.status.reason)
     raise FrameTimeout(f"{camera.name}: no picture within {timeout:g} seconds, the camera is {camera.status.state}")
 
 
@@ -109,7 +116,7 @@ def _write(picture: bytes, file: str) -> None:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
             path.write_bytes(picture)
             return
-        beside = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+        beside = path.with_name(f".vedette-{secrets.token_hex(8)}")
         try:
             with beside.open("xb") as stream:
                 stream.write(picture)

@@ -8,12 +8,20 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from camera.camera import Camera
+from camera.errors import SourceError
+from camera.frame import FrameBuffer
 from camera.jpeg import checked
+from camera.state import Standby, State
+from tests.serving import wait_until
+from web import stills
+from web.cli import run
 
 DEADLINE: Final = 60
 """Seconds after which a command counts as hung; a slow machine is given plenty."""
@@ -67,6 +75,10 @@ def test_version_and_help_are_told() -> None:
         (["snapshot", "--camera", "yard", "a.jpg"], "--camera yard: there is no such camera; there is camera"),
         (["snapshot", "--source", "pattern", "none/a.jpg"], "none/a.jpg: there is no folder none"),
         (["snapshot", "--source", "pattern", "."], ".: is a folder; name a file in it"),
+        (["snapshot", "--source", "pattern", "x" * 300], "x: cannot write the picture there: File name too long"),
+        (["snapshot", "--timeout", "nan", "a.jpg"], "nan: must be a number of seconds from 0.1 to 3600"),
+        (["rtsp://joe:hun'ter2@cam/x"], "rtsp://***@cam/x"),
+        (["--source", "joe:hunter2@192.168.1.5/x"], "source: '***@192.168.1.5/x' has no scheme"),
     ],
 )
 def test_bad_usage_is_one_line_and_code_2(arguments: list[str], said: str) -> None:
@@ -74,11 +86,86 @@ def test_bad_usage_is_one_line_and_code_2(arguments: list[str], said: str) -> No
     assert_refused(vedette(*arguments), 2, said)
 
 
-def test_a_camera_that_is_not_there_is_one_line_and_code_1() -> None:
+@pytest.mark.parametrize("standby", ["off", "warm", "on"])
+def test_a_camera_that_is_not_there_is_one_line_and_code_1(standby: str) -> None:
     """A snapshot from a missing device fails at once, says what is missing, and leaves no file."""
-    outcome = vedette("snapshot", "--source", "/dev/video77", "--timeout", "3600", "still.jpg")
+    outcome = vedette("snapshot", "--source", "/dev/video77", "--standby", standby, "--timeout", "3600", "still.jpg")
     assert_refused(outcome, 1, "/dev/video77")
     assert not Path("still.jpg").exists()
+
+
+def test_a_camera_already_lost_is_not_waited_for() -> None:
+    """A camera in standby may have been lost before anybody asked: its status tells, and no frame need come."""
+    told = threading.Event()
+
+    def take(camera: Camera) -> None:
+        with pytest.raises(SourceError, match="video77"):
+            stills._first_picture(camera, 3600)
+        told.set()
+
+    with Camera("/dev/video77", standby=Standby.ON) as camera:
+        wait_until(lambda: camera.status.state is State.LOST, "the camera is not lost")
+        # One into which nothing is published.
+        camera.buffer = FrameBuffer()
+        threading.Thread(target=take, args=(camera,), daemon=True).start()
+        assert told.wait(DEADLINE)
+
+
+def test_a_folder_one_may_not_enter_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A still for such a folder is refused before the camera is opened, and a source in it is no traceback."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    user = os.geteuid()
+    # The administrator may enter any folder.
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        refused = run(["snapshot", "--source", "pattern", str(closed / "a.jpg")])
+        failed = run(["snapshot", "--source", str(closed / "a.mp4"), "-"])
+    finally:
+        os.seteuid(user)
+    first, second = capsys.readouterr().err.splitlines()
+    assert (refused, failed) == (2, 1)
+    assert first.endswith("a.jpg: cannot write the picture there: Permission denied")
+    assert "a.mp4 may not be read by this user" in second
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes() -> None:
+    """A still is written beside its file first; that name is not longer than the file's."""
+    name = "\N{LATIN SMALL LETTER A WITH DIAERESIS}" * 125 + ".jpg"
+    assert vedette("snapshot", "--source", "pattern", "--size", "320x240", name).returncode == 0
+    assert Path(name).exists()
+
+
+def test_what_nobody_expected_is_one_line_too() -> None:
+    """A defect ends the command with one line without passwords; the log level debug adds the trace."""
+    outcome = subprocess.run([sys.executable, "-c", BROKEN, "cameras"], capture_output=True, check=False)
+    assert_refused(outcome, 1, "unexpected KeyError: 'rtsp://***@cam/'")
+    for arguments, environment in (
+        (["--log-level=debug", "cameras"], {}),
+        (["cameras"], {"VEDETTE_LOG_LEVEL": "debug"}),
+    ):
+        outcome = subprocess.run(
+            [sys.executable, "-c", BROKEN, *arguments], capture_output=True, check=False, env=os.environ | environment
+        )
+        assert b"Traceback" in outcome.stderr
+        assert b"hunter2" not in outcome.stderr
+
+
+BROKEN: Final = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from camera import devices
+
+def broken():
+    address = "rtsp://joe:hunter2@cam/"
+    raise KeyError(address)
+
+devices.cameras = broken
+sys.argv = ["vedette", *sys.argv[1:]]
+from web.cli import main
+main()
+"""
 
 
 def test_config_tells_each_value_and_its_origin() -> None:
