@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from camera.sentry import spell_duration
 from tests.serving import Vedette, wait_until
 from tests.web.browser import PATIENCE, Page, open_page
 
@@ -99,6 +101,16 @@ def test_a_snapshot_is_saved(live: Page) -> None:
     """The snapshot control saves a whole JPEG of the camera's size."""
     live.click("snapshot")
     assert shape(live.wait_download()) == (720, 1280, 3)
+
+
+def test_the_page_has_the_words_of_the_server(live: Page) -> None:
+    """A saved still is named, and a span of time is spelled, as the server does it."""
+    for seconds in (0, 59, 60, 125, 3600, 12000, 86400, 90000, 352800):
+        said = live.script(f"return import('/static/words.js').then((words) => words.span({seconds}))")
+        assert said == spell_duration(seconds)
+    moment = 1795183402
+    name = live.script(f"return import('/static/words.js').then((words) => words.fileName('front', {moment}000))")
+    assert name == time.strftime("front_%Y-%m-%d_%H-%M-%S.jpg", time.localtime(moment))
 
 
 def test_a_snapshot_of_a_paused_picture_is_that_picture(live: Page) -> None:

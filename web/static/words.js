@@ -39,13 +39,14 @@ export function describe({ paused, phase, message, state, camera, reachable, fro
   return { mood, title, detail, cover: null };
 }
 
-// A span in seconds, to be read at a glance: "4 s", "3 min 20 s", "2 h 5 min", "3 d 4 h".
+// A span in seconds, to be read at a glance: "4 s", "3 min 20 s", "2 h 5 min", "4 days 2 h". As in placeholders.
 export function span(seconds) {
   const s = Math.max(0, Math.floor(seconds));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s / 60) % 60} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor(s / 3600) % 24} h`;
+  const days = Math.floor(s / 86400);
+  return `${days} day${days > 1 ? "s" : ""} ${Math.floor(s / 3600) % 24} h`;
 }
 
 // An age in seconds: "0.04 s" while it matters, then as a span in whole, short units.
@@ -60,10 +61,10 @@ export function timeOfDay(ms) {
   return new Date(ms).toLocaleTimeString();
 }
 
-// For a file: "front-20261120-140322.jpg", in local time.
+// For a file: "front_2026-11-20_14-03-22.jpg", in local time, as the server names its stills.
 export function fileName(camera, ms) {
   const t = new Date(ms);
   const two = (n) => String(n).padStart(2, "0");
-  const day = `${t.getFullYear()}${two(t.getMonth() + 1)}${two(t.getDate())}`;
-  return `${camera}-${day}-${two(t.getHours())}${two(t.getMinutes())}${two(t.getSeconds())}.jpg`;
+  const day = [t.getFullYear(), two(t.getMonth() + 1), two(t.getDate())].join("-");
+  return `${camera}_${day}_${[t.getHours(), t.getMinutes(), t.getSeconds()].map(two).join("-")}.jpg`;
 }
