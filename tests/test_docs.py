@@ -126,12 +126,35 @@ def test_the_examples_of_the_library_run(root: Path, tmp_path: Path) -> None:
         assert (outcome.returncode, outcome.stderr) == (0, ""), block
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """A version, to be compared."""
+    return tuple(map(int, version.split(".")))
+
+
 def test_the_changelog_names_this_version(root: Path) -> None:
-    """The version that is built has its section in the changelog, or is the one being worked on."""
+    """The version that is built has its section, or is above all that have one and is being worked on."""
     from web import __version__
 
-    changelog = (root / "CHANGELOG.md").read_text()
-    assert f"## [{__version__}]" in changelog or "## [Unreleased]" in changelog
+    sections = re.findall(r"^## \[(.+?)\]", (root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = [numbers(each) for each in sections if each != "Unreleased"]
+    assert released == sorted(released, reverse=True)
+    if numbers(__version__) in released:
+        assert numbers(__version__) == released[0]
+    else:
+        assert sections[0] == "Unreleased"
+        assert all(numbers(__version__) > each for each in released)
+
+
+def test_contributing_names_what_exists(root: Path) -> None:
+    """Each folder in the table of CONTRIBUTING.md holds something, and each path in its text is there."""
+    page = (root / "CONTRIBUTING.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    folders = {folder for row in rows for folder in re.findall(r"`([^`]+/)`", row)}
+    assert {"camera/", "web/"} <= folders
+    assert [folder for folder in folders if not any(path.is_file() for path in (root / folder).rglob("*"))] == []
+    # web/templates is a place in the installed package.
+    named = set(re.findall(r"`((?:camera|web|tests|docs)/[\w./-]+)`", page)) - {"web/templates"}
+    assert [path for path in named if not (root / path).exists()] == []
 
 
 def test_every_dependency_is_justified(root: Path) -> None:
