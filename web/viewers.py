@@ -173,15 +173,13 @@ class Fanout:
 
         `connection`: the caller's socket, if it is to be given up when the caller has gone.
         """
-        frame = self.camera.buffer.latest
-        if frame is not None and wanted(frame):
-            return frame
-        with self.waiting.enter(wanted, connection) as answer, self.camera.watch():
-            self._listen()
-            try:
-                return answer.get(timeout)
-            finally:
-                self._unlisten()
+        try:
+            with self.camera.watch(), self.waiting.enter(wanted, connection) as answer:
+                self._listen()  # first, so that no frame is missed between the look and the wait
+                frame = self.camera.buffer.latest
+                return frame if frame is not None and wanted(frame) else answer.get(timeout)
+        finally:
+            self._unlisten()
 
     def close(self) -> None:
         """End all streams."""

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from camera.jpeg import checked
-from tests.serving import wait_until
+from tests.serving import PATIENCE, wait_until
+from web import create_app
+from web.settings import CameraSettings, Settings
+from web.site import site_of
 
 if TYPE_CHECKING:
     from tests.conftest import Serve
@@ -85,3 +88,16 @@ def test_many_who_wait_do_not_shut_the_server(serve: Serve) -> None:
     status, _, body = vedette.get("/snapshot?timeout=0.1")
     assert status == 503
     assert "/dev/video70" in json.loads(body)["error"], "those who have gone still stand in the way"
+
+
+def test_a_still_leaves_nothing_behind() -> None:
+    """Once nobody waits or watches, the hub is not woken for frames any more."""
+    app = create_app(Settings(cameras=(CameraSettings(name="camera", source="pattern", size=(320, 240)),)))
+    site = site_of(app)
+    site.start()
+    try:
+        assert app.test_client().get("/snapshot").status_code == 200
+        assert site.fanout(None).camera.buffer._wakes == ()
+        assert site.waiting == 0
+    finally:
+        assert site.close(PATIENCE)
