@@ -100,8 +100,9 @@ def _still(frame: Frame, camera: str, *, attached: bool) -> Response:
 class StreamResponse(Response):
     """A response that leaves gunicorn's hands: its connection becomes a viewer of a fan-out.
 
-    Where the server does not show us a plain TCP socket (TLS, another WSGI server, a test client) the same stream
-    is an ordinary iterator. The raw socket under TLS must never be used: pictures would go out in clear.
+    On another WSGI server, or for a test client, the same stream is an ordinary iterator, which blocks its thread. On
+    our own worker that thread would be the hub's, so a connection that cannot be taken over is refused there. Above
+    all the raw socket under TLS must never be used: pictures would go out in clear.
     """
 
     automatically_set_content_length = False  # it has none, also in the answer to HEAD
@@ -118,6 +119,8 @@ class StreamResponse(Response):
         if environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
         if connection is None:
+            if "gunicorn.socket" in environ:
+                raise RuntimeError("only a plain TCP connection can become a viewer")
             self.response = self._parts()
             return super().__call__(environ, start_response)
         from web.worker import ALREADY_HANDLED

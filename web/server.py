@@ -66,10 +66,9 @@ def serve(settings: Settings) -> None:
 
 def _within_descriptors(settings: Settings) -> Settings:
     """`settings` with no more viewers than this process may have descriptors for, which is said."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = settings.max_viewers + _CONNECTIONS + _OTHER_DESCRIPTORS
     most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     if most == needed:

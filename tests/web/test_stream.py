@@ -140,8 +140,8 @@ def test_viewers_differ_in_rate(serve: Serve) -> None:
         told = {viewer["limit"] for viewer in vedette.camera()["viewers"]}
         fast.shutdown(socket.SHUT_RDWR)
         watching.join()
-    # By the frames' own clock: five frames at 2.5 a second span two seconds, in which the other viewer had forty.
-    assert ended - began == pytest.approx(2.0, abs=0.3)
+    # By the frames' own clock: five frames at 2.5 a second span two seconds at least, in which there were forty.
+    assert ended - began > 1.8
     assert sum(began < moment <= ended for moment in times) > 25
     assert told == {None, 2.5}
 
